@@ -1,0 +1,1 @@
+"""The process that answers: HTTP, WebSockets, life and death."""

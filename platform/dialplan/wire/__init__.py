@@ -1,0 +1,1 @@
+"""Other people's message formats: one file per vendor, pure, without I/O."""
