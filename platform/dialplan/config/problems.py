@@ -1,0 +1,191 @@
+"""One mistake in a file: its place, its words, and the pictures of it for people, programs and GitHub.
+
+Mistakes are collected, never thrown one by one. Every code has a section in docs/problems.md.
+"""
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """An error sets its agent aside; a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where something stands. Lines and columns count from 1; the end is the column after the last character."""
+
+    file: str
+    """Relative to the project's root where it lies inside, with slashes."""
+    line: int = 1
+    column: int = 1
+    end_line: int = 1
+    end_column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A mistake (or, with a code in W, a doubt) in a file of the project."""
+
+    code: str
+    place: Place
+    message: str
+    help: str = ""
+
+    @property
+    def severity(self) -> Severity:
+        return Severity.WARNING if self.code.startswith("W") else Severity.ERROR
+
+    def __str__(self) -> str:
+        return f"{self.place}  {self.severity} {self.code}: {self.message}" + (f" ({self.help})" if self.help else "")
+
+
+#: Every code and what it is about, in the order of docs/problems.md.
+CODES: Mapping[str, str] = {
+    "E001": "the file cannot be read",
+    "E002": "the YAML cannot be understood",
+    "E003": "a key stands twice",
+    "E004": "the file is nested too deeply or too large",
+    "E005": "a key is not a word",
+    "E006": "a phone number without quotes",
+    "E101": "the file does not hold keys",
+    "E102": "a key is missing",
+    "E103": "a value of the wrong kind",
+    "E104": "an unknown key",
+    "E105": "not one of the possible values",
+    "E106": "a number out of range",
+    "E107": "a text of the wrong form",
+    "E108": "a list or mapping of the wrong size",
+    "E109": "parameters that are no JSON Schema",
+    "E201": "the template cannot be understood",
+    "E202": "a name that does not exist",
+    "E203": "a fact that a call does not have",
+    "E204": "a secret where it would be heard",
+    "E205": "a prompt's file that cannot be read",
+    "E301": "a plugin that is not there",
+    "E302": "a plugin that cannot be imported",
+    "E303": "a function that no plugin has",
+    "E304": "a parameter that the function does not take",
+    "E305": "a parameter that the function needs",
+    "E306": "a function that two plugins have",
+    "E307": "a function twice",
+    "E308": "a function whose parameters cannot be described",
+    "E309": "a function with two ways to run",
+    "E310": "an address that the model could change",
+    "E401": "options of another listen model",
+    "E402": "a provider without what it needs",
+    "E403": "thresholds that contradict each other",
+    "E404": "an unknown time zone",
+    "E501": "a number that two agents claim",
+    "E502": "a stream path that two agents claim",
+    "E503": "a file to extend that is not there",
+    "E504": "extending in a circle, or too far",
+    "E505": "a path of the server's own",
+    "E601": "an environment variable that is not set",
+    "E701": "a rehearsal that expects nothing",
+    "E702": "a rehearsal of a function that the agent does not have",
+    "E703": "a rehearsal's arguments that do not fit the function",
+    "W201": "a prompt that Deepgram would cut",
+    "W301": "required here, optional there",
+    "W501": "an agent that nobody can reach",
+    "W502": "a file that is not read",
+}
+
+
+def has_errors(problems: Iterable[Problem]) -> bool:
+    """Whether anything in there keeps an agent from answering."""
+    return any(problem.severity is Severity.ERROR for problem in problems)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean "voice"?`, or nothing where no known word is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f'did you mean "{near[0]}"?' if near else ""
+
+
+def listed(words: Iterable[str], most: int = 12) -> str:
+    """The words in alphabetical order, cut short where there are many."""
+    ordered = sorted(words)
+    return ", ".join(ordered[:most]) + (", …" if len(ordered) > most else "")
+
+
+def picture(problem: Problem, texts: Mapping[str, str]) -> str:
+    """The mistake with its line and a caret under the very word, as compilers draw it.
+
+    Args:
+        problem: the mistake.
+        texts: the files' contents by name, as far as they could be read.
+    """
+    place = problem.place
+    head = f"{place}  {problem.severity} {problem.code}: {problem.message}"
+    lines = lines_of(texts.get(place.file, ""))
+    if place.line > len(lines):
+        return head + (f"\n  = {problem.help}" if problem.help else "")
+    return "\n".join([head, *_excerpt(place, lines[place.line - 1], problem.help)])
+
+
+def _excerpt(place: Place, line: str, help_text: str) -> list[str]:
+    number = str(place.line)
+    gutter = " " * len(number)
+    line = line.expandtabs(1)
+    end = place.end_column if place.end_line == place.line else len(line) + 1
+    carets = "^" * max(1, min(end, len(line) + 1) - place.column)
+    return [
+        f"{gutter} |",
+        f"{number} | {line}",
+        f"{gutter} | {' ' * (place.column - 1)}{carets} {help_text}".rstrip(),
+    ]
+
+
+def as_text(problems: Sequence[Problem], texts: Mapping[str, str]) -> str:
+    """All mistakes for a person's eyes."""
+    return "\n\n".join(picture(problem, texts) for problem in problems)
+
+
+def as_json(problems: Sequence[Problem]) -> str:
+    """All mistakes for a program: an array of objects."""
+    return json.dumps([_fields(problem) for problem in problems], indent=2, ensure_ascii=False)
+
+
+def as_github(problems: Sequence[Problem]) -> str:
+    """All mistakes as annotations of a pull request (GitHub's workflow commands)."""
+    return "\n".join(_annotation(problem) for problem in problems)
+
+
+def _fields(problem: Problem) -> dict[str, str | int]:
+    place = problem.place
+    return {
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "end_line": place.end_line,
+        "end_column": place.end_column,
+        "code": problem.code,
+        "severity": problem.severity.value,
+        "message": problem.message,
+        "help": problem.help,
+    }
+
+
+def _annotation(problem: Problem) -> str:
+    place = problem.place
+    position = f"line={place.line},col={place.column},endLine={place.end_line},endColumn={place.end_column}"
+    text = f"{problem.message} {problem.help}".strip().replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    file = place.file.replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+    return f"::{problem.severity} file={file},{position},title={problem.code}::{text}"
+
+
+def lines_of(text: str) -> list[str]:
+    """The text's lines as YAML counts them: str.splitlines would also break at form feeds and the like."""
+    for line_break in ("\r\n", "\r", "\x85", "\u2028", "\u2029"):
+        text = text.replace(line_break, "\n")
+    return text.split("\n")

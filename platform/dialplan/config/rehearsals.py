@@ -1,0 +1,68 @@
+"""An agent's rehearsals: example conversations, held against the functions that the agent has."""
+
+from collections.abc import Mapping
+
+from dialplan.config.model import Builtin, Failure, Function, Json, Rehearsal, Turn
+from dialplan.config.problems import did_you_mean, listed
+from dialplan.config.reading import Reading, entries
+from dialplan.config.source import Node
+
+
+def rehearsals(reading: Reading, functions: Mapping[str, Function]) -> tuple[Rehearsal, ...]:
+    """The agent's rehearsals, with a problem noted for each that could not be played or proves nothing."""
+    return tuple(_rehearsal(reading, node, functions) for node in reading.tree.at("rehearsals").items())
+
+
+def _rehearsal(reading: Reading, node: Node, functions: Mapping[str, Function]) -> Rehearsal:
+    turn_nodes = node.at("turns").items()
+    turns = tuple(_turn(reading, turn, functions) for turn in turn_nodes)
+    if not any(turn.functions or turn.agent for turn in turns):
+        place = node.at("name").place
+        reading.problem("E701", place, "this rehearsal expects nothing", "say what the agent answers: agent: …")
+    _note_unreachable(reading, turn_nodes, turns)
+    return Rehearsal(node.at("name").raw, turns)
+
+
+def _turn(reading: Reading, node: Node, functions: Mapping[str, Function]) -> Turn:
+    names = [*(name for name, _ in entries(reading.tree.get("variables"))), "result"]
+    return Turn(
+        caller=node.at("caller").raw if node.get("caller") else "",
+        interrupts=node.at("interrupts").value is True,
+        functions=tuple(_expected(reading, node, functions)),
+        fails=Failure(node.at("fails").raw) if node.get("fails") else None,
+        agent=reading.template(node.get("agent"), names),
+    )
+
+
+def _expected(reading: Reading, node: Node, functions: Mapping[str, Function]) -> list[tuple[str, Json]]:
+    function = node.get("function")
+    expected = []
+    for mapping in (function.items() or (function,)) if function else ():
+        for name, arguments in entries(mapping):
+            given: Json = arguments.plain() or {}
+            _check_expected(reading, mapping, name, arguments, functions)
+            expected.append((name, given))
+    return expected
+
+
+def _check_expected(
+    reading: Reading, mapping: Node, name: str, arguments: Node, functions: Mapping[str, Function]
+) -> None:
+    known = [node.raw or node.at("name").raw for node in reading.tree.at("functions").items()]
+    if name not in known:
+        help_text = did_you_mean(name, known) or f"it has: {listed(known)}"
+        reading.problem("E702", mapping.key_place(name), f"the agent has no function {name}", help_text)
+    elif name in functions:
+        for error in functions[name].arguments.iter_errors(arguments.plain() or {}):
+            place = arguments.at(*error.absolute_path).place
+            reading.problem("E703", place, f"{name} would refuse this: {error.message}")
+
+
+def _note_unreachable(reading: Reading, nodes: tuple[Node, ...], turns: tuple[Turn, ...]) -> None:
+    ended = False
+    for index, (node, turn) in enumerate(zip(nodes, turns, strict=True)):
+        if ended:
+            reading.problem("E701", node.place, "this turn cannot be reached: the call has ended before")
+        elif index and not turn.caller:
+            reading.problem("E701", node.place, "this turn cannot be reached: the caller says nothing", "caller: …")
+        ended = ended or any(name == Builtin.END_CALL for name, _ in turn.functions)

@@ -1,0 +1,332 @@
+"""YAML text → a tree in which every value knows its place.
+
+YAML 1.2's core rules (`no` is a word, `17:30` is a text), duplicate keys refused, and no text whatever, however deep or
+self-referring, that raises. What the values mean is not known here.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import yaml
+
+from dialplan.config.problems import Place, Problem, lines_of
+from dialplan.config.syntax import syntax_problem
+
+#: An agent file of ordinary size has a depth of 8 and some hundred values.
+MAX_DEPTH = 40
+MAX_VALUES = 50_000
+MAX_BYTES = 1_000_000
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One value with its place: a scalar, a tuple of nodes, or a mapping from key to `Entry`."""
+
+    value: "Scalar | tuple[Node, ...] | Mapping[str, Entry]"
+    place: Place
+    raw: str = ""
+    """A scalar as it was written, without quotes."""
+    size: int = 1
+    """How many values it holds, itself included and every alias counted in full."""
+
+    def plain(self) -> Any:
+        """The value as dict, list and scalar, for the JSON Schema."""
+        match self.value:
+            case tuple() as items:
+                return [item.plain() for item in items]
+            case Mapping() as entries:
+                return {key: entry.node.plain() for key, entry in entries.items()}
+            case scalar:
+                return scalar
+
+    def get(self, key: str | int) -> "Node | None":
+        """The value under a key or index, where there is one."""
+        if isinstance(self.value, Mapping) and isinstance(key, str) and key in self.value:
+            return self.value[key].node
+        if isinstance(self.value, tuple) and isinstance(key, int) and key < len(self.value):
+            return self.value[key]
+        return None
+
+    def at(self, *path: str | int) -> "Node":
+        """The value at a path; where the path leads nowhere, the last value on the way."""
+        node = self
+        for key in path:
+            deeper = node.get(key)
+            if deeper is None:
+                break
+            node = deeper
+        return node
+
+    def key_place(self, key: str) -> Place:
+        """The place of the key itself; of the mapping where it has no such key."""
+        if isinstance(self.value, Mapping) and key in self.value:
+            return self.value[key].key
+        return self.place
+
+    def without(self, paths: Collection[tuple[str | int, ...]]) -> "Node":
+        """The same tree without the values at some paths."""
+        gone = {path[0] for path in paths if len(path) == 1}
+        deeper: dict[str | int, list[tuple[str | int, ...]]] = {}
+        for path in paths:
+            if len(path) > 1:
+                deeper.setdefault(path[0], []).append(path[1:])
+        kept: tuple[Node, ...] | dict[str, Entry]
+        if isinstance(self.value, Mapping):
+            kept = {
+                key: Entry(entry.key, entry.node.without(deeper[key])) if key in deeper else entry
+                for key, entry in self.value.items()
+                if key not in gone
+            }
+            return replace(self, value=kept)
+        kept = tuple(
+            item.without(deeper[index]) if index in deeper else item
+            for index, item in enumerate(self.items())
+            if index not in gone
+        )
+        return replace(self, value=kept)
+
+    def items(self) -> "tuple[Node, ...]":
+        """The nodes of a list; none for anything else."""
+        return self.value if isinstance(self.value, tuple) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key of a mapping, with the key's own place."""
+
+    key: Place
+    node: Node
+
+
+def read(file: str, text: str) -> tuple[Node | None, list[Problem]]:
+    """The tree of a YAML text; None with at least one problem where it has none.
+
+    An empty file is an empty mapping. Duplicate keys are problems beside a tree that holds the first of each.
+    """
+    text = text.removeprefix("\ufeff")
+    if len(text) > MAX_BYTES:
+        return None, [Problem("E004", Place(file), f"the file is larger than {MAX_BYTES // 1_000_000} MB")]
+    composer = _Composer(file, text)
+    try:
+        return composer.document(), composer.problems
+    except _Unreadable as exc:
+        return None, [*composer.problems, exc.problem]
+    except yaml.YAMLError:
+        return None, [*composer.problems, syntax_problem(file, text)]
+
+
+def merge(under: Node, over: Node) -> Node:
+    """Two trees as one: mappings merge, everything else is replaced by what lies over it."""
+    if not isinstance(under.value, Mapping) or not isinstance(over.value, Mapping):
+        return over
+    entries = dict(under.value)
+    for key, entry in over.value.items():
+        below = entries.get(key)
+        entries[key] = Entry(entry.key, merge(below.node, entry.node)) if below else entry
+    return Node(entries, over.place, size=under.size + over.size)
+
+
+def place_inside(node: Node, text: str, offset: int, length: int) -> Place:
+    """The place of a part of a text value, whatever way the text was written (quoted, folded, a block).
+
+    Args:
+        node: the text value.
+        text: the file's content.
+        offset: where the part begins in the value.
+        length: of the part, in characters.
+    """
+    assert isinstance(node.value, str)
+    part = node.value[offset : offset + length]
+    earlier = node.value.count(part, 0, offset)
+    source = _Lines(text)
+    start, end = (
+        source.offset(node.place.line, node.place.column),
+        source.offset(node.place.end_line, node.place.end_column),
+    )
+    position = start - 1
+    for _ in range(earlier + 1):
+        position = source.text.find(part, position + 1, end)
+        if position < 0:  # An escape or a fold goes through the middle of it.
+            return node.place
+    return source.place(node.place.file, position, position + length)
+
+
+class _Lines:
+    """Offsets in a text ↔ lines and columns."""
+
+    def __init__(self, text: str) -> None:
+        lines = lines_of(text.removeprefix("\ufeff"))
+        self.text = "\n".join(lines)
+        self._starts = [0]
+        for line in lines:
+            self._starts.append(self._starts[-1] + len(line) + 1)
+
+    def offset(self, line: int, column: int) -> int:
+        return self._starts[min(line, len(self._starts)) - 1] + column - 1
+
+    def place(self, file: str, start: int, end: int) -> Place:
+        return Place(file, *self._position(start), *self._position(end))
+
+    def _position(self, offset: int) -> tuple[int, int]:
+        line = self.text.count("\n", 0, offset)
+        return line + 1, offset - self._starts[line] + 1
+
+
+class _Unreadable(Exception):
+    """There is no sense in reading on."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+# libyaml where PyYAML was built with it: 20 times faster, the same events.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Composer:
+    """Builds the tree from the parser's events; the composer of PyYAML itself recurses without a limit."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self.problems: list[Problem] = []
+        self._file = file
+        self._text = text
+        self._anchors: dict[str, Node] = {}
+        self._events: Iterator[Any] = yaml.parse(text, Loader=_Loader)
+
+    def document(self) -> Node:
+        event = next(self._events)
+        while isinstance(event, yaml.StreamStartEvent | yaml.DocumentStartEvent):
+            event = next(self._events)
+        if isinstance(event, yaml.StreamEndEvent):
+            return Node({}, Place(self._file))
+        node = self._node(event, depth=0)
+        next(self._events)  # The document's end.
+        following = next(self._events)
+        if not isinstance(following, yaml.StreamEndEvent):
+            raise self._unreadable("E002", following, "a second document begins here (---); one file holds one agent")
+        return node
+
+    def _node(self, event: Any, depth: int) -> Node:
+        if depth > MAX_DEPTH:
+            raise self._unreadable("E004", event, f"nested more than {MAX_DEPTH} levels deep")
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event)
+        node = self._fresh(event, depth)
+        if node.size > MAX_VALUES:
+            raise self._unreadable("E004", event, f"more than {MAX_VALUES:,} values, counting what * repeats")
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _fresh(self, event: Any, depth: int) -> Node:
+        if isinstance(event, yaml.ScalarEvent):
+            return self._scalar(event)
+        if event.tag not in (None, "!"):
+            raise self._unreadable("E002", event, f"the tag {event.tag} is not known here")
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._sequence(event, depth)
+        return self._mapping(event, depth)
+
+    def _alias(self, event: Any) -> Node:
+        if event.anchor not in self._anchors:
+            message = f"*{event.anchor} repeats something named &{event.anchor}, and there is no such thing above"
+            raise self._unreadable("E002", event, message, "put quotes around a text that begins with *")
+        return self._anchors[event.anchor]
+
+    def _scalar(self, event: Any) -> Node:
+        if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
+            raise self._unreadable("E002", event, f"the tag {event.tag} is not known here")
+        plain = event.implicit[0] and event.tag is None
+        return Node(_resolve(event.value) if plain else event.value, self._place(event), raw=event.value)
+
+    def _sequence(self, start: Any, depth: int) -> Node:
+        items = []
+        event = next(self._events)
+        while not isinstance(event, yaml.SequenceEndEvent):
+            items.append(self._node(event, depth + 1))
+            event = next(self._events)
+        return Node(tuple(items), self._place(start, event), size=1 + sum(item.size for item in items))
+
+    def _mapping(self, start: Any, depth: int) -> Node:
+        entries: dict[str, Entry] = {}
+        merged: list[Node] = []
+        event = next(self._events)
+        while not isinstance(event, yaml.MappingEndEvent):
+            key = self._node(event, depth + 1)
+            value = self._node(next(self._events), depth + 1)
+            if key.raw == "<<" and key.place.end_column - key.place.column == 2:
+                merged += value.items() or (value,)
+            else:
+                self._add(entries, key, value)
+            event = next(self._events)
+        node = Node(entries, self._place(start, event), size=1 + sum(e.node.size for e in entries.values()))
+        return self._with_merged(node, merged)
+
+    def _add(self, entries: dict[str, Entry], key: Node, value: Node) -> None:
+        if isinstance(key.value, tuple | Mapping):
+            self.problems.append(_key_problem(key))
+        elif key.raw in entries:
+            first = entries[key.raw].key
+            message = f'the key "{key.raw}" stands twice; the first is in line {first.line} ({first})'
+            self.problems.append(Problem("E003", key.place, message, "remove one of the two"))
+        else:
+            entries[key.raw] = Entry(key.place, value)
+
+    def _with_merged(self, node: Node, merged: Sequence[Node]) -> Node:
+        """`<<` brings in the keys of other mappings; keys written out win, earlier mappings win over later ones."""
+        entries: dict[str, Entry] = {}
+        for below in merged:
+            if not isinstance(below.value, Mapping):
+                self.problems.append(
+                    Problem("E103", below.place, "after << stands the name of a mapping, such as *base")
+                )
+                continue
+            entries = {**below.value, **entries}
+        if not entries:
+            return node
+        assert isinstance(node.value, Mapping)
+        return Node({**entries, **node.value}, node.place, size=node.size + sum(e.node.size for e in entries.values()))
+
+    def _place(self, first: Any, last: Any = None) -> Place:
+        start, end = first.start_mark, (last or first).end_mark
+        return Place(self._file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+
+    def _unreadable(self, code: str, event: Any, message: str, help_text: str = "") -> _Unreadable:
+        return _Unreadable(Problem(code, self._place(event), message, help_text))
+
+
+def _key_problem(key: Node) -> Problem:
+    # `greeting: {{ store }}` without quotes is, to YAML, a mapping whose key is a mapping.
+    message = "a key must be a word; a text that begins with {{ needs quotes around it"
+    return Problem("E005", key.place, message, 'write "{{ … }}"')
+
+
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_OCTAL_HEX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,4})?")
+_WORDS: dict[str, Scalar] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf"), float("inf")),
+    "-.inf": float("-inf"),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+}
+
+
+def _resolve(text: str) -> Scalar:
+    """A plain scalar by YAML 1.2's core schema (yaml.org/spec/1.2.2 §10.3.2)."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text) and len(text) < 1000:
+        return int(text)
+    if _OCTAL_HEX.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text) and len(text) < 1000:
+        return float(text)
+    return text

@@ -1,0 +1,35 @@
+"""Reading the fields of a JSON message that a stranger sent."""
+
+import json
+from typing import Any
+
+#: What reading a field of the wrong kind can raise. A parser that catches these has caught every malformed message.
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+
+
+def fields_of(message: str) -> dict[str, Any]:
+    """The message's fields.
+
+    Raises:
+        ValueError: it is not JSON, is nested beyond reason, or is not an object.
+    """
+    try:
+        fields = json.loads(message)
+    except RecursionError as exc:
+        raise ValueError("nested too deeply") from exc
+    if not isinstance(fields, dict):
+        raise ValueError("not an object")  # noqa: TRY004 -- the sender's mistake, not the caller's
+    return fields
+
+
+def text(value: object) -> str:
+    """The value, where it is text that can be written again.
+
+    Raises:
+        TypeError: it is not text.
+        UnicodeEncodeError: it holds half of a surrogate pair, which no file, log or socket would take.
+    """
+    if not isinstance(value, str):
+        raise TypeError(value)
+    value.encode()
+    return value

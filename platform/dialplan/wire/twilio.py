@@ -1,0 +1,139 @@
+"""Twilio's Media Streams messages: what the phone network says on a stream, and what may be said to it.
+
+Pure text in, values out. Field by field as documented at twilio.com/docs/voice/media-streams/websocket-messages;
+whatever does not fit is a value too (`Unknown`), because a peer's mistake must not end a call. The webhook's side of
+Twilio is in twiml.py.
+"""
+
+import binascii
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dialplan.wire.fields import MALFORMED, fields_of, text
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The socket speaks the stream protocol; `Started` comes next. Nothing may be sent before that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The stream of one call is open."""
+
+    stream_sid: str
+    call_sid: str
+    account_sid: str
+    parameters: Mapping[str, str]
+    """The `<Parameter>`s of the TwiML; there is no To or From unless they are among these."""
+    encoding: str
+    sample_rate: int
+    """Hz."""
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """The caller's voice: μ-law, 8 kHz, mono; 160 bytes (20 ms) each in practice, though that is no promise."""
+
+    audio: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Dtmf:
+    """The caller pressed a key."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """Everything sent before this mark was played, or thrown away by a `clear`: both echo it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The call or the stream is over; the socket closes next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A message that fits nothing we know; `what` says in a few words why."""
+
+    what: str
+
+
+Event = Connected | Started | Media | Dtmf | Marked | Stopped | Unknown
+
+
+def parse(message: str | bytes) -> Event:
+    """One message of the stream as a value; never raises, whatever was sent."""
+    if isinstance(message, bytes):
+        return Unknown("a binary message")
+    try:
+        fields = fields_of(message)
+    except ValueError:
+        return Unknown("not a JSON object")
+    event = fields.get("event")
+    parser = _PARSERS.get(event) if isinstance(event, str) else None
+    if parser is None:
+        return Unknown(f"event {event!a:.40}")
+    try:
+        return parser(fields)
+    except MALFORMED:
+        return Unknown(f"a malformed {event!r}")
+
+
+def media(stream_sid: str, audio: bytes) -> str:
+    """Audio for the caller: raw μ-law at 8 kHz, of any length; Twilio buffers it and plays it in order."""
+    payload = binascii.b2a_base64(audio, newline=False).decode("ascii")
+    return _message({"event": "media", "streamSid": stream_sid, "media": {"payload": payload}})
+
+
+def mark(stream_sid: str, name: str) -> str:
+    """Ask to be told (`Marked`) when all audio sent so far was played."""
+    return _message({"event": "mark", "streamSid": stream_sid, "mark": {"name": name}})
+
+
+def clear(stream_sid: str) -> str:
+    """Throw away the audio that was not played yet. Every outstanding mark is echoed at once."""
+    return _message({"event": "clear", "streamSid": stream_sid})
+
+
+def _message(fields: dict[str, Any]) -> str:
+    # Exactly the documented fields: one too many is Twilio's warning 31951, and the message is dropped.
+    return json.dumps(fields, separators=(",", ":"))
+
+
+def _started(fields: dict[str, Any]) -> Started:
+    start = fields["start"]
+    media_format = start.get("mediaFormat") or {}
+    parameters = start.get("customParameters") or {}
+    return Started(
+        stream_sid=text(start.get("streamSid") or fields["streamSid"]),
+        call_sid=text(start["callSid"]),
+        account_sid=text(start.get("accountSid", "")),
+        parameters={text(name): text(value) for name, value in parameters.items()},
+        encoding=text(media_format.get("encoding", "audio/x-mulaw")),
+        sample_rate=int(media_format.get("sampleRate", 8000)),
+    )
+
+
+def _media(fields: dict[str, Any]) -> Media | Unknown:
+    # In `media` the track is inside; a `<Connect>` stream carries the caller only, but be sure.
+    if fields["media"].get("track", "inbound") != "inbound":
+        return Unknown("another track")
+    return Media(binascii.a2b_base64(text(fields["media"]["payload"]), strict_mode=True))
+
+
+_PARSERS: dict[str, Callable[[dict[str, Any]], Event]] = {
+    "connected": lambda fields: Connected(),
+    "start": _started,
+    "media": _media,
+    "dtmf": lambda fields: Dtmf(text(fields["dtmf"]["digit"])),
+    "mark": lambda fields: Marked(text(fields["mark"]["name"])),
+    "stop": lambda fields: Stopped(),
+}
