@@ -33,6 +33,36 @@ RETRYABLE = frozenset(
     }
 )
 
+#: Every code of an Error or Warning that Deepgram's documentation names.
+CODES = RETRYABLE | {
+    "UNPARSABLE_CLIENT_MESSAGE",
+    "NON_SETTINGS_MESSAGE_BEFORE_SETTINGS",
+    "SETTINGS_ALREADY_APPLIED",
+    "INVALID_SETTINGS",
+    "USER_AUDIO_FORMAT",
+    "FAILED_TO_THINK",
+    "FAILED_TO_SPEAK",
+    "NON_EXISTENT_FUNCTION_CALLED",
+    "AGENT_ID_NOT_SUPPORTED",
+    "INVALID_AGENT_ID",
+    "INJECT_AGENT_MESSAGE_DURING_USER_SPEECH",
+    "INJECT_AGENT_MESSAGE_DURING_AGENT_SPEECH",
+    "PROMPT_TOO_LONG",
+    "THINK_REQUEST_FAILED",
+    "SPEAK_REQUEST_FAILED",
+    "FUNCTION_CALL_FAILED",
+    "SLOW_THINK_REQUEST",
+    "SLOW_SPEAK_REQUEST",
+    "GPT_4O_STREAM_END_ERROR",
+    "FORCE_END_TURN_UNSUPPORTED",
+    "VOICE_PROMPT_ADDED",
+}
+
+
+def known_code(code: str) -> str:
+    """The code, or `other`: what a stranger sends is no label for a metric."""
+    return code if code in CODES else "other"
+
 
 class Role(StrEnum):
     """Who said something."""
@@ -227,6 +257,11 @@ def function_response(function: FunctionCall, content: str) -> str:
     if function.thought_signature:
         fields["thought_signature"] = function.thought_signature
     return json.dumps(fields)
+
+
+def error_content(text: str) -> str:
+    """The content of an answer when a function has no result, in words that the model can pass on."""
+    return json.dumps({"error": text}, ensure_ascii=False)
 
 
 def _function_call(fields: dict[str, Any]) -> FunctionCall:

@@ -1,0 +1,388 @@
+"""What happens next in a call: events in, actions out. No I/O and no clock of its own.
+
+Times are seconds of any monotonic clock, given with every event. Each method returns the actions that session.py must
+perform, in this order. After `HangUp` there are none.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dialplan.call.actions import (
+    Action,
+    Answer,
+    Cancel,
+    Clear,
+    HangUp,
+    Inject,
+    KeepAlive,
+    Play,
+    Remember,
+    Run,
+    SendSettings,
+    SendSilence,
+    SetMark,
+    StartListening,
+)
+from dialplan.call.record import BargedIn, End, Said
+from dialplan.call.timing import Timing
+from dialplan.config.model import Builtin, Endpoint, Function, Limits, OnInterrupt
+from dialplan.wire import deepgram
+from dialplan.wire.deepgram import Behavior, FunctionCall, Role, error_content
+
+#: μ-law at 8 kHz: bytes in a second of audio.
+BYTES_PER_SECOND = 8000
+
+#: A greeting longer than a minute waits for nobody.
+HELD_BYTES = 60 * BYTES_PER_SECOND
+
+STILL_THERE = "Are you still there?"
+GOODBYE_QUIET = "I will hang up now. Goodbye."
+GOODBYE_LIMIT = "I am sorry, this call has reached its time limit. Goodbye."
+
+
+@dataclass(slots=True)
+class _Running:
+    """A function at work."""
+
+    request: FunctionCall
+    function: Function
+    filler_at: float | None
+
+
+@dataclass(slots=True)
+class _Ending:
+    """The goodbye: the line closes when the caller has heard it."""
+
+    end: End
+    deadline: float
+    revocable: bool = True
+    """An interrupted goodbye takes the hang-up back; the time limit of a call does not bend."""
+    mark: str = ""
+    """The newest mark after the goodbye's audio; empty while it is not all there."""
+    function_id: str = ""
+
+
+class Conversation:
+    """The state of one call between the phone network and the speech service.
+
+    Args:
+        functions: what the model may call, by name.
+        limits: the agent's.
+        started: when the speech service was dialled.
+        timing: the protocols' time limits.
+    """
+
+    def __init__(self, functions: Mapping[str, Function], limits: Limits, started: float, timing: Timing) -> None:
+        self._functions = functions
+        self._limits = limits
+        self._started = started
+        self._timing = timing
+        self._over = False
+        self._opened = False  # The line: audio can be played.
+        self._opened_at = 0.0
+        self._listening = False  # The speech service takes audio.
+        self._heard_at = 0.0  # When audio last came from the caller's side.
+        self._kept_alive_at = 0.0
+        self._silence_at = 0.0
+        # The agent's speech.
+        self._held: list[bytes | None] = []  # From before the line opened; None where an utterance was complete.
+        self._held_bytes = 0
+        self._gate_until: float | None = None  # Audio before this is left over from a reply that the caller cut off.
+        self._playing_until = 0.0  # When the caller will have heard everything, by the length of what was sent.
+        self._epoch = 0  # Counts the clears: a mark of an older epoch was flushed, not heard.
+        self._marks = 0
+        self._audio_since_mark = False
+        # The model's functions.
+        self._running: dict[str, _Running] = {}
+        self._requested: set[str] = set()
+        # The quiet, and the end.
+        self._quiet_since = 0.0
+        self._asked = False  # The agent has asked whether anybody is there.
+        self._ending: _Ending | None = None
+
+    # The phone network's side.
+
+    def line_opened(self, now: float) -> list[Action]:
+        """The caller can hear. What the agent has already said goes out at once."""
+        if self._over:
+            return []
+        self._opened, self._opened_at, self._quiet_since, self._heard_at = True, now, now, now
+        held, self._held = self._held, []
+        actions: list[Action] = []
+        for audio in held:
+            actions += self.agent_audio(audio, now) if audio is not None else self._utterance_complete()
+        return actions
+
+    def caller_audio(self, now: float) -> None:
+        """A frame came from the caller's side. What becomes of it is the session's business."""
+        self._heard_at = now
+
+    def marked(self, name: str, now: float) -> list[Action]:
+        """Twilio echoes a mark: everything before it was heard, or flushed by a clear."""
+        epoch, _, _ = name.partition("-")
+        if self._over or epoch != str(self._epoch):
+            return []
+        self._quiet_since = now
+        if not self._audio_since_mark and name == self._mark_name():
+            self._playing_until = now
+        if self._ending and self._ending.mark == name:
+            return self._hang_up(self._ending.end)
+        return []
+
+    def line_ended(self, end: End) -> list[Action]:
+        """The caller hung up, or the phone network is gone."""
+        return self._hang_up(end)
+
+    # The speech service's side.
+
+    def agent_audio(self, audio: bytes, now: float) -> list[Action]:
+        """The agent speaks."""
+        if self._over or self._gated(now):
+            return []
+        if not self._opened:
+            self._hold(audio)
+            return []
+        self._audio_since_mark = True
+        self._playing_until = max(now, self._playing_until) + len(audio) / BYTES_PER_SECOND
+        if self._ending:
+            self._ending.mark = ""  # There is more to hear than what was marked.
+        return [Play(audio)]
+
+    def speech_event(self, event: deepgram.Event, now: float) -> list[Action]:  # noqa: C901 -- one flat case per event
+        """The speech service says something other than audio."""
+        if self._over:
+            return []
+        match event:
+            case deepgram.Welcome():
+                return [SendSettings()]
+            case deepgram.SettingsApplied():
+                self._listening, self._kept_alive_at = True, now
+                return [StartListening()]
+            case deepgram.UserStartedSpeaking():
+                return self._barge_in(now)
+            case deepgram.ConversationText(role=role, content=content):
+                return self._said(role, content, now)
+            case deepgram.EndOfTurn() | deepgram.AgentThinking() | deepgram.AgentStartedSpeaking():
+                self._gate_until = None
+            case deepgram.AgentAudioDone():
+                return self._audio_done(now)
+            case deepgram.FunctionCallRequest(functions=requests):
+                return self._requests(requests, now)
+            case deepgram.FunctionCallCancelled(ids=ids):
+                return self._cancelled(ids)
+            case deepgram.InjectionRefused():
+                self._injection_refused(now)
+            case deepgram.Error():
+                return self._hang_up(End.SPEECH_LOST if event.retryable else End.SPEECH_REFUSED)
+        return []
+
+    def speech_ended(self, end: End) -> list[Action]:
+        """The speech service cannot be had, or is gone."""
+        return self._hang_up(end)
+
+    # Functions.
+
+    def function_finished(self, request_id: str, content: str, now: float) -> list[Action]:
+        """A function has a result, or an apology. Nobody is told of one that was cancelled meanwhile."""
+        running = self._running.pop(request_id, None)
+        if self._over or running is None:
+            return []
+        self._quiet_since = now
+        return [Answer(running.request, content)]
+
+    # Time.
+
+    def deadline(self) -> float:
+        """When `tick` has something to do at the latest, unless something happens before."""
+        return min(self._deadlines()) if not self._over else float("inf")
+
+    def tick(self, now: float) -> list[Action]:
+        """Do what is due."""
+        if self._over:
+            return []
+        if not self._opened and now >= self._started + self._timing.line:
+            return self._hang_up(End.NEVER_CAME)
+        if not self._listening and now >= self._started + self._timing.speech:
+            return self._hang_up(End.SPEECH_LOST)
+        if self._ending and now >= self._ending.deadline:
+            return self._hang_up(self._ending.end)
+        return [*self._upstream(now), *self._fillers(now), *self._time_limits(now)]
+
+    def _deadlines(self) -> list[float]:
+        deadlines = [running.filler_at for running in self._running.values() if running.filler_at is not None]
+        if not self._opened:
+            deadlines.append(self._started + self._timing.line)
+        if not self._listening:
+            deadlines.append(self._started + self._timing.speech)
+        else:
+            deadlines.append(self._keep_alive_due())
+        if self._listening and self._opened:
+            deadlines.append(self._silence_due())
+        if self._ending:
+            deadlines.append(self._ending.deadline)
+        elif self._opened:
+            deadlines += [self._limit_due(), self._quiet_due()]
+        return deadlines
+
+    def _upstream(self, now: float) -> list[Action]:
+        """Deepgram ends a session that hears nothing, and is known to do so in spite of KeepAlive alone."""
+        actions: list[Action] = []
+        if self._listening and now >= self._keep_alive_due():
+            self._kept_alive_at = now
+            actions.append(KeepAlive())
+        if self._listening and self._opened and now >= self._silence_due():
+            self._silence_at = now
+            actions.append(SendSilence(round(self._timing.silence_frame * BYTES_PER_SECOND)))
+        return actions
+
+    def _keep_alive_due(self) -> float:
+        return max(self._heard_at, self._kept_alive_at) + self._timing.keep_alive
+
+    def _silence_due(self) -> float:
+        return max(self._heard_at + self._timing.stalled, self._silence_at + self._timing.silence_frame)
+
+    def _fillers(self, now: float) -> list[Action]:
+        actions: list[Action] = []
+        for running in self._running.values():
+            if running.filler_at is not None and now >= running.filler_at:
+                running.filler_at = None
+                actions.append(Inject(running.function.filler, Behavior.QUEUE))
+        return actions
+
+    def _time_limits(self, now: float) -> list[Action]:
+        if self._ending or not self._opened:
+            return []
+        if now >= self._limit_due():
+            return self._say_goodbye(End.LIMIT, GOODBYE_LIMIT, Behavior.INTERRUPT, now)
+        if now < self._quiet_due():
+            return []
+        self._quiet_since = now
+        if self._asked:
+            return self._say_goodbye(End.SILENCE, GOODBYE_QUIET, Behavior.DEFAULT, now)
+        self._asked = True
+        return [Inject(STILL_THERE, Behavior.DEFAULT)]
+
+    def _limit_due(self) -> float:
+        return self._opened_at + self._limits.minutes * 60
+
+    def _quiet_due(self) -> float:
+        if self._running:
+            return float("inf")
+        return max(self._quiet_since, self._playing_until) + self._limits.silence
+
+    # Barge-in.
+
+    def _barge_in(self, now: float) -> list[Action]:
+        interrupted = now < self._playing_until
+        self._someone_speaks(now)
+        self._epoch += 1
+        self._gate_until = now + self._timing.gate
+        self._playing_until = now
+        self._audio_since_mark = False
+        self._held.clear()
+        actions: list[Action] = [Clear()] if self._opened else []
+        if interrupted:
+            actions.append(Remember(BargedIn()))
+        return actions + self._stop_interruptible()
+
+    def _someone_speaks(self, now: float) -> None:
+        self._quiet_since, self._asked = now, False
+        if self._ending and self._ending.revocable:
+            self._ending = None
+
+    def _injection_refused(self, now: float) -> None:
+        """Somebody is speaking, then: there was no quiet to ask about, and no goodbye to say."""
+        self._quiet_since, self._asked = now, False
+        if self._ending and self._ending.end is End.SILENCE:
+            self._ending = None
+
+    def _stop_interruptible(self) -> list[Action]:
+        actions: list[Action] = []
+        for id_, running in list(self._running.items()):
+            if running.function.on_interrupt is OnInterrupt.CANCEL:
+                del self._running[id_]
+                actions += [
+                    Cancel(id_),
+                    Answer(running.request, error_content("The caller interrupted; it was stopped.")),
+                ]
+        return actions
+
+    def _gated(self, now: float) -> bool:
+        if self._gate_until is None or now >= self._gate_until:
+            self._gate_until = None
+            return False
+        return True
+
+    # The agent's speech.
+
+    def _hold(self, audio: bytes) -> None:
+        if self._held_bytes + len(audio) <= HELD_BYTES:
+            self._held_bytes += len(audio)
+            self._held.append(audio)
+
+    def _said(self, role: Role, content: str, now: float) -> list[Action]:
+        if role is Role.USER:
+            self._gate_until = None
+            self._quiet_since = now
+        return [Remember(Said(role, content))]
+
+    def _audio_done(self, now: float) -> list[Action]:
+        if self._gated(now):
+            return []  # Of the reply that was cut off.
+        if not self._opened:
+            self._held.append(None)
+            return []
+        return self._utterance_complete()
+
+    def _utterance_complete(self) -> list[Action]:
+        self._marks += 1
+        self._audio_since_mark = False
+        if self._ending:
+            self._ending.mark = self._mark_name()
+        return [SetMark(self._mark_name())]
+
+    def _mark_name(self) -> str:
+        return f"{self._epoch}-{self._marks}"
+
+    # The model's functions.
+
+    def _requests(self, requests: tuple[FunctionCall, ...], now: float) -> list[Action]:
+        self._gate_until = None
+        actions: list[Action] = []
+        for request in requests:
+            if request.id not in self._requested:
+                self._requested.add(request.id)
+                actions += self._request(request, now)
+        return actions
+
+    def _request(self, request: FunctionCall, now: float) -> list[Action]:
+        if not request.client_side:
+            return []  # Deepgram calls its endpoint itself.
+        function = self._functions.get(request.name)
+        if function is None or isinstance(function.runs, Endpoint):
+            return [Answer(request, error_content(f"Unknown function: {request.name}"))]
+        if function.runs is Builtin.END_CALL:
+            self._ending = self._ending or _Ending(End.AGENT, now + self._timing.goodbye, function_id=request.id)
+            return [Answer(request, json.dumps({"status": "The call ends as soon as you have said goodbye."}))]
+        filler_at = now + self._timing.filler if function.filler else None
+        self._running[request.id] = _Running(request, function, filler_at)
+        return [Run(request, function)]
+
+    def _cancelled(self, ids: tuple[str, ...]) -> list[Action]:
+        if self._ending and self._ending.function_id in ids:
+            self._ending = None
+        return [Cancel(id_) for id_ in ids if self._running.pop(id_, None)]
+
+    # The end.
+
+    def _say_goodbye(self, end: End, text: str, behavior: Behavior, now: float) -> list[Action]:
+        self._ending = _Ending(end, now + self._timing.goodbye, revocable=end is not End.LIMIT)
+        self._gate_until = None
+        return [Inject(text, behavior)]
+
+    def _hang_up(self, end: End) -> list[Action]:
+        if self._over:
+            return []
+        self._over = True
+        return [*(Cancel(id_) for id_ in self._running), HangUp(end)]

@@ -1,0 +1,76 @@
+"""What remains of a call: who spoke with whom, what was said and done, how it ended."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from dialplan.facts import Call
+from dialplan.wire.deepgram import Role
+
+
+class End(StrEnum):
+    """Why a call is over."""
+
+    CALLER = "caller"
+    """The caller hung up."""
+    AGENT = "agent"
+    """The agent said goodbye (`end_call`)."""
+    SILENCE = "silence"
+    """Nobody said anything for too long (`limits.silence`)."""
+    LIMIT = "limit"
+    """It was as long as it may be (`limits.minutes`)."""
+    NEVER_CAME = "never_came"
+    """The webhook was answered and no stream came."""
+    LINE_LOST = "line_lost"
+    """The phone network's socket went away without a word."""
+    SPEECH_REFUSED = "speech_refused"
+    """The speech service said no: a wrong key, too many sessions, rejected Settings."""
+    SPEECH_LOST = "speech_lost"
+    """The speech service did not answer, or went away in the middle."""
+    FAULT = "fault"
+    """A mistake of ours; the log has the traceback."""
+    SHUTDOWN = "shutdown"
+    """The process had to end."""
+
+
+#: Ends after which the caller is still on the line, and was told nothing yet.
+UNTOLD = frozenset({End.SPEECH_REFUSED, End.SPEECH_LOST, End.FAULT, End.SHUTDOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Words, as the speech service understood or spoke them."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BargedIn:
+    """The caller interrupted the agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A function was run, and this is what the model was told."""
+
+    function: str
+    arguments: str
+    result: str
+    seconds: float
+
+
+Entry = Said | BargedIn | Ran
+
+
+@dataclass(slots=True)
+class Record:
+    """One call, from its first moment to its end."""
+
+    call: Call
+    agent: str
+    entries: list[Entry] = field(default_factory=list)
+    request_id: str = ""
+    """Deepgram's name for the session; their support asks for it."""
+    end: End | None = None
+    seconds: float = 0.0
+    """From the open line to the end."""

@@ -1,0 +1,58 @@
+"""What an operator can count. One `Metrics` per process; docs/operations.md says what each is for."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """Every metric of a process, in a registry of its own so that two servers in one process do not meet."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.calls_live = Gauge("dialplan_calls_live", "Calls on the line.", ["agent"], registry=self.registry)
+        self.calls_ended = Counter(
+            "dialplan_calls_ended", "Calls that have ended, by reason.", ["agent", "end"], registry=self.registry
+        )
+        self.calls_refused = Counter(
+            "dialplan_calls_refused", "Calls and streams turned away, by reason.", ["reason"], registry=self.registry
+        )
+        self.greeting_seconds = Histogram(
+            "dialplan_greeting_seconds",
+            "From the open line to the first audio of the agent.",
+            ["agent"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.speech_ready_seconds = Histogram(
+            "dialplan_speech_ready_seconds",
+            "From dialling the speech service to SettingsApplied.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.speech_warnings = Counter(
+            "dialplan_speech_warnings", "Warnings and errors of the speech service.", ["code"], registry=self.registry
+        )
+        self.barge_ins = Counter(
+            "dialplan_barge_ins", "Times that a caller interrupted the agent.", ["agent"], registry=self.registry
+        )
+        self.function_seconds = Histogram(
+            "dialplan_function_seconds",
+            "Run time of functions, by outcome.",
+            ["agent", "function", "outcome"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.audio_dropped = Counter(
+            "dialplan_audio_dropped_seconds",
+            "Audio of callers that came before the speech service was ready and found no room.",
+            registry=self.registry,
+        )
+        self.agents = Gauge("dialplan_agents", "Agents that answer.", registry=self.registry)
+        self.agent_broken = Gauge(
+            "dialplan_agent_broken", "1 for every agent file that was set aside.", ["agent"], registry=self.registry
+        )
+
+    def text(self) -> bytes:
+        """All of them in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,94 @@
+"""The application: which URL leads where."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from dialplan.call.functions import Functions
+from dialplan.call.record import Entry
+from dialplan.call.sockets import dialler
+from dialplan.call.timing import Timing
+from dialplan.config.dialplan import Loading
+from dialplan.facts import Call
+from dialplan.metrics import Metrics
+from dialplan.server.environment import Environment
+from dialplan.server.ledger import Ledger, Memory
+from dialplan.server.live import Live
+from dialplan.server.phone import Phone
+
+
+@asynccontextmanager
+async def answering(
+    loading: Loading,
+    environment: Environment,
+    *,
+    timing: Timing | None = None,
+    ledger: Ledger | None = None,
+    observe: Callable[[Call, Entry], None] | None = None,
+) -> AsyncIterator[Live]:
+    """Everything that a running server holds: the live calls, and what they share. Leaving it ends them."""
+    timing = timing or Timing()
+    metrics = Metrics()
+    for name in loading.set_aside:
+        metrics.agent_broken.labels(name).set(1)
+    async with (
+        Functions() as functions,
+        Live(
+            loading.dialplan,
+            environment,
+            dialler(timing.close),
+            functions,
+            metrics=metrics,
+            timing=timing,
+            ledger=ledger or Memory(),
+            observe=observe,
+        ) as live,
+    ):
+        yield live
+
+
+def application(live: Live) -> Starlette:
+    """The ASGI application of a server that answers calls."""
+    phone = Phone(live)
+
+    async def agents_stream(websocket: WebSocket) -> None:
+        if websocket.url.path in live.dialplan.streams:
+            await phone.bin_stream(websocket)
+        else:
+            await websocket.close()  # Not accepted: 403.
+
+    async def readyz(request: Request) -> Response:
+        ready = not live.draining and bool(live.dialplan.agents)
+        body = {"ready": ready, "draining": live.draining, "agents": len(live.dialplan.agents), "calls": len(live)}
+        return JSONResponse(body, 200 if ready else 503)
+
+    async def metrics(request: Request) -> Response:
+        return Response(live.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return Starlette(
+        routes=[
+            Route("/twilio/voice", phone.voice, methods=["POST"]),
+            Route("/twilio/next", phone.next, methods=["POST"]),
+            Route("/twilio/status", phone.status, methods=["POST"]),
+            WebSocketRoute("/twilio/stream", phone.stream),
+            Route("/healthz", _healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", metrics),
+            Route("/", _front),
+            WebSocketRoute("/{path:path}", agents_stream),
+        ]
+    )
+
+
+async def _healthz(request: Request) -> Response:
+    return PlainTextResponse("alive")
+
+
+async def _front(request: Request) -> Response:
+    """Says what this is, and nothing about the agents: anybody may look."""
+    return HTMLResponse("<!doctype html><title>Dialplan</title><p>Dialplan answers calls here.")

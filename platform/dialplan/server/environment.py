@@ -1,0 +1,79 @@
+"""The operator's choices: environment variables and options, read once, checked, frozen."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from dialplan.errors import ConfigError
+from dialplan.wire.deepgram import DEFAULT_URL
+
+#: Every variable that Dialplan reads, and what it is for.
+VARIABLES: Mapping[str, str] = {
+    "DEEPGRAM_API_KEY": "Key of the Deepgram project that agents without one of their own use.",
+    "DEEPGRAM_URL": f"The whole address of the Voice Agent API; {DEFAULT_URL} unless set.",
+    "TWILIO_ACCOUNT_SID": "The Twilio account.",
+    "TWILIO_AUTH_TOKEN": "Its primary auth token: signs every request of Twilio's.",
+    "TWILIO_API_URL": "Twilio's REST API, where it is not Twilio's own.",
+    "PUBLIC_URL": "What Twilio dials and signs, such as https://voice.example.com.",
+    "DATABASE_URL": "Where records go.",
+    "DIALPLAN_SECRET": "Signs stream tokens; made from TWILIO_AUTH_TOKEN unless set.",
+    "DIALPLAN_VAR": "The folder where plugins keep their files; var/ in the project unless set.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the server was told by its operator."""
+
+    auth_token: str = field(repr=False)
+    """Empty: signatures are not checked (`--insecure`)."""
+    secret: str = field(repr=False)
+    deepgram_key: str = field(repr=False)
+    deepgram_url: str
+    public_url: str
+    """Without a slash at its end; empty: the address that the request was sent to."""
+
+
+def environment(variables: Mapping[str, str], *, insecure: bool = False, offline_url: str = "") -> Environment:
+    """Read the variables.
+
+    Args:
+        variables: of the process, those of `.env` included.
+        insecure: do without signatures.
+        offline_url: the stand-in's address, which takes the place of Deepgram.
+
+    Raises:
+        ConfigError: one that is needed is missing or cannot be right; the text says what to do.
+    """
+    auth_token = "" if insecure else variables.get("TWILIO_AUTH_TOKEN", "")
+    if not auth_token and not insecure:
+        raise ConfigError(
+            "TWILIO_AUTH_TOKEN is not set, so nobody could tell Twilio's calls from a stranger's.\n"
+            "Set it in the environment or in .env; or run with --insecure, on a machine that nobody else can reach."
+        )
+    key = variables.get("DEEPGRAM_API_KEY", "")
+    if not key and not offline_url:
+        raise ConfigError(
+            "DEEPGRAM_API_KEY is not set, so no agent could hear or speak.\n"
+            "Set it in the environment or in .env; or run with --offline, which needs no key."
+        )
+    return Environment(
+        auth_token=auth_token,
+        secret=variables.get("DIALPLAN_SECRET") or _derived(auth_token),
+        deepgram_key="offline" if offline_url else key,
+        deepgram_url=offline_url or _url(variables, "DEEPGRAM_URL", DEFAULT_URL, ("wss", "ws")),
+        public_url=_url(variables, "PUBLIC_URL", "", ("https", "http")).rstrip("/"),
+    )
+
+
+def _derived(auth_token: str) -> str:
+    """Not the token itself: who learns one must not have the other."""
+    return f"dialplan stream token {auth_token}" if auth_token else secrets.token_hex(32)
+
+
+def _url(variables: Mapping[str, str], name: str, default: str, schemes: tuple[str, ...]) -> str:
+    url = variables.get(name) or default
+    if url and (urlsplit(url).scheme not in schemes or not urlsplit(url).netloc):
+        raise ConfigError(f"{name} is {url!r}; it must be a whole address that begins with {schemes[0]}://")
+    return url

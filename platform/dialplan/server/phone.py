@@ -1,0 +1,355 @@
+"""Twilio's side of the server: the webhook, what follows a stream, status events, and both kinds of stream.
+
+Who may come in is decided here, before any speech session is opened; what happens on a call is decided in call/.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import URL
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from dialplan.call import settings
+from dialplan.call.record import UNTOLD, End
+from dialplan.call.session import Session
+from dialplan.config.model import Agent
+from dialplan.errors import ConfigError, LineLost, LineRefused
+from dialplan.facts import CARRIED, Call
+from dialplan.log import call_id
+from dialplan.server.live import Live
+from dialplan.wire import twilio, twiml
+
+logger = logging.getLogger(__name__)
+
+#: Bytes of a webhook's body; Twilio's are some hundred.
+MAX_BODY = 65_536
+MAX_FIELDS = 200
+
+#: Seconds that a stream has from its handshake to `start`.
+START_SECONDS = 5.0
+
+#: How often a call whose stream broke is connected again.
+MAX_ATTEMPTS = 3
+
+#: Seconds within which a stream that Twilio calls over is noticed here too.
+SETTLE_SECONDS = 2.0
+
+UNKNOWN_NUMBER = "The number that you have dialled is not in service. Goodbye."
+SORRY = "We are sorry, we cannot take your call at the moment. Please try again later. Goodbye."
+
+_OVER = ("completed", "busy", "failed", "no-answer", "canceled")
+
+#: Twilio's form fields → the names of a call's facts.
+_FORM_FACTS: Mapping[str, str] = MappingProxyType(
+    {
+        "From": "from",
+        "To": "to",
+        "Direction": "direction",
+        "CallerName": "caller_name",
+        "FromCity": "city",
+        "FromState": "state",
+        "FromCountry": "country",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """The endpoints that Twilio speaks to."""
+
+    live: Live
+
+    # HTTP.
+
+    async def voice(self, request: Request) -> Response:
+        """A call comes in: who answers, and where the stream goes."""
+        form = await self._form(request)
+        return form if isinstance(form, Response) else _twiml(self._answer(request, form, attempt=1))
+
+    async def next(self, request: Request) -> Response:
+        """The stream has ended, for whatever reason: what now?"""
+        form = await self._form(request)
+        if isinstance(form, Response):
+            return form
+        return _twiml(await self._after_stream(request, form))
+
+    async def status(self, request: Request) -> Response:
+        """A call's status changed. One that is over is over here too, though its stream may not have said so."""
+        form = await self._form(request)
+        if isinstance(form, Response):
+            return form
+        session = self.live.find(form["CallSid"])
+        if session is not None and form.get("CallStatus") in _OVER:
+            await session.end(End.CALLER)
+        return Response(status_code=204)
+
+    async def _form(self, request: Request) -> dict[str, str] | Response:
+        """The fields of a signed request; else the refusal."""
+        body = await _body(request)
+        if body is None:
+            return self._refused("too large", PlainTextResponse("too large", 413))
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
+            return self._refused("not a form", PlainTextResponse("a form is expected", 415))
+        try:
+            fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+        except ValueError:
+            return self._refused("not a form", PlainTextResponse("a form is expected", 400))
+        if not self._signed(request, fields, scheme="http"):
+            return self._refused("signature", PlainTextResponse("the signature is missing or wrong", 403))
+        form = dict(fields)
+        if not form.get("CallSid"):
+            return self._refused("no CallSid", PlainTextResponse("CallSid is missing", 400))
+        call_id.set(form["CallSid"])
+        return form
+
+    def _signed(self, connection: HTTPConnection, fields: list[tuple[str, str]], scheme: str) -> bool:
+        token = self.live.environment.auth_token
+        given = connection.headers.get("x-twilio-signature", "")
+        return not token or twiml.is_signed(token, self._dialled_url(connection, scheme), fields, given)
+
+    def _dialled_url(self, connection: HTTPConnection, scheme: str) -> str:
+        """The address as Twilio dialled it. A proxy in between rewrites the host, so the operator's word counts."""
+        url = connection.url
+        path = connection.scope.get("raw_path", b"").decode("ascii", "replace") or url.path
+        query = f"?{url.query}" if url.query else ""
+        return f"{self._public(connection, scheme)}{path}{query}"
+
+    def _public(self, connection: HTTPConnection, scheme: str) -> str:
+        """`https://host` or `wss://host`, without a slash at the end."""
+        base = URL(self.live.environment.public_url or str(connection.url.replace(path="", query="", fragment="")))
+        secure = base.scheme in ("https", "wss")
+        return str(base.replace(scheme=scheme + "s" * secure)).rstrip("/")
+
+    def _refused(self, reason: str, response: Response) -> Response:
+        logger.warning("a webhook was refused: %s", reason)
+        self.live.metrics.calls_refused.labels(reason).inc()
+        return response
+
+    def _answer(self, request: Request, form: Mapping[str, str], attempt: int) -> str:
+        """The TwiML of an answer. A request that is repeated gets the same one again."""
+        key = f"answer {attempt} {form['CallSid']}"
+        given = self.live.ledger.get(key)
+        if given is None:
+            given = self._fresh_answer(request, form, attempt)
+            self.live.ledger.put(key, given)
+        return given
+
+    def _fresh_answer(self, request: Request, form: Mapping[str, str], attempt: int) -> str:
+        if self.live.draining:
+            return self._rejected("draining")
+        route = self.live.dialplan.answer(form.get("To", ""))
+        if route is None:
+            logger.warning("nobody answers the number that was called")
+            self.live.metrics.calls_refused.labels("unknown number").inc()
+            return twiml.say_and_hang_up(UNKNOWN_NUMBER)
+        session = self.live.find(form["CallSid"])
+        if session is None:
+            if self.live.is_full(route.agent):
+                return self._rejected("full")
+            facts = {fact: form.get(name, "") for name, fact in _FORM_FACTS.items()}
+            session = self.live.begin(route.agent, _call(form["CallSid"], facts, {}, route.agent))
+            logger.info("a call comes in for %s", route.agent.name)
+        return self._connect(request, session, attempt)
+
+    def _rejected(self, reason: str) -> str:
+        logger.warning("a call was turned away: %s", reason)
+        self.live.metrics.calls_refused.labels(reason).inc()
+        return twiml.reject()
+
+    def _connect(self, request: Request, session: Session, attempt: int) -> str:
+        call, agent = session.call, session.agent
+        expires = int(time.time()) + twiml.TOKEN_SECONDS
+        token = twiml.stream_token(self.live.environment.secret, call.id, agent.name, expires)
+        facts = {name: str(value) for name, value in call.for_templates().items() if name in CARRIED and value}
+        return twiml.connect(
+            stream_url=f"{self._public(request, 'ws')}/twilio/stream",
+            action_url=f"{self._public(request, 'http')}/twilio/next?attempt={attempt}{twiml.RETRIED}",
+            parameters={"token": token, **facts},
+            notice=_notice(agent, call) if attempt == 1 else "",
+            language=agent.language,
+        )
+
+    async def _after_stream(self, request: Request, form: Mapping[str, str]) -> str:
+        if form.get("CallStatus", "in-progress") != "in-progress":
+            return twiml.hang_up()
+        end = await self._settled_end(form["CallSid"])
+        if end in UNTOLD:
+            return twiml.say_and_hang_up(SORRY)
+        if end not in (None, End.LINE_LOST, End.NEVER_CAME):
+            return twiml.hang_up()
+        # The caller is still there and was not said goodbye to: the stream broke, or never came through.
+        attempt = _attempt(request) + 1
+        if attempt > MAX_ATTEMPTS:
+            return twiml.say_and_hang_up(SORRY)
+        return self._answer(request, form, attempt)
+
+    async def _settled_end(self, call_sid: str) -> End | None:
+        """How the call ended. A session whose line is over for Twilio gets a moment to notice; one that still waits
+        for its line can be connected to again."""
+        session = self.live.find(call_sid)
+        if session is not None and not session.waiting:
+            try:
+                async with asyncio.timeout(SETTLE_SECONDS):
+                    await session.ended.wait()
+            except TimeoutError:
+                await session.end(End.LINE_LOST)
+                await session.ended.wait()
+            return session.record.end
+        return self.live.end_of(call_sid) if session is None else None
+
+    # Streams.
+
+    async def stream(self, websocket: WebSocket) -> None:
+        """The stream of a call that the webhook has answered; its `start` must show the call's token."""
+        await self._serve(websocket, self._by_token)
+
+    async def bin_stream(self, websocket: WebSocket) -> None:
+        """A stream that a TwiML Bin opened, on a path of an agent's; here the handshake must be signed."""
+        if not self._signed(websocket, [], scheme="ws"):
+            self.live.metrics.calls_refused.labels("signature").inc()
+            logger.warning("a stream was refused: its handshake is not signed by Twilio")
+            await websocket.close()  # Before it is accepted, this is a 403.
+            return
+        await self._serve(websocket, self._by_path)
+
+    async def _serve(self, websocket: WebSocket, admit: Callable[[WebSocket, twilio.Started], Session]) -> None:
+        await websocket.accept()
+        line = WebSocketLine(websocket)
+        try:
+            started = await self._started(line)
+            session = admit(websocket, started)
+        except LineRefused as exc:
+            logger.warning("a stream was refused: %s", exc)
+            self.live.metrics.calls_refused.labels("stream").inc()
+            await line.close(exc.code)
+        except LineLost:
+            self.live.metrics.calls_refused.labels("stream").inc()
+        else:
+            await session.attach(line, started.stream_sid)
+
+    async def _started(self, line: "WebSocketLine") -> twilio.Started:
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while True:
+                    match twilio.parse(await line.receive()):
+                        case twilio.Started() as started:
+                            _check_format(started)
+                            call_id.set(started.call_sid)
+                            return started
+                        case twilio.Connected():
+                            pass
+                        case other:
+                            raise LineRefused(f"before start came {type(other).__name__}", 1003)
+        except TimeoutError:
+            raise LineRefused(f"no start within {START_SECONDS:g} s") from None
+
+    def _by_token(self, websocket: WebSocket, started: twilio.Started) -> Session:
+        secret = self.live.environment.secret
+        token = started.parameters.get("token", "")
+        name = twiml.token_agent(secret, started.call_sid, token, time.time())
+        if not self.live.ledger.claim(f"token {token}"):
+            raise LineRefused("the stream's token was used before")
+        session = self.live.find(started.call_sid)
+        if session is not None and session.waiting:
+            return session
+        agent = self.live.dialplan.agents.get(name)
+        if agent is None:
+            raise LineRefused(f"there is no agent {name} any more")
+        # It landed in another process, or came late: the call begins here.
+        return self._begin(agent, started)
+
+    def _by_path(self, websocket: WebSocket, started: twilio.Started) -> Session:
+        route = self.live.dialplan.answer_stream(websocket.url.path, started.parameters.get("to", ""))
+        if route is None:
+            raise LineRefused("no agent on this path answers the number in its parameter to")
+        if self.live.draining or self.live.is_full(route.agent):
+            raise LineRefused("draining" if self.live.draining else "full", 1013)
+        return self._begin(route.agent, started)
+
+    def _begin(self, agent: Agent, started: twilio.Started) -> Session:
+        if self.live.find(started.call_sid) is not None:
+            raise LineRefused("the call has a stream already")
+        facts = {name: started.parameters.get(name, "") for name in CARRIED}
+        params = {name: value for name, value in started.parameters.items() if name not in (*CARRIED, "token")}
+        return self.live.begin(agent, _call(started.call_sid, facts, params, agent))
+
+
+class WebSocketLine:
+    """Starlette's WebSocket as a call's line."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+
+    async def receive(self) -> str | bytes:
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise LineLost(f"the phone network's socket closed ({message.get('code', 1006)})")
+        text: str | None = message.get("text")
+        return text if text is not None else bytes(message["bytes"])
+
+    async def send(self, message: str) -> None:
+        try:
+            await self._websocket.send({"type": "websocket.send", "text": message})
+        except (WebSocketDisconnect, RuntimeError) as exc:
+            raise LineLost("the phone network's socket is closed") from exc
+
+    async def close(self, code: int = 1000) -> None:
+        try:
+            await self._websocket.close(code)
+        except (WebSocketDisconnect, RuntimeError) as exc:
+            raise LineLost("the phone network's socket is closed") from exc
+
+
+async def _body(request: Request) -> bytes | None:
+    """The request's body; None where it is larger than any of Twilio's."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            return None
+    return body
+
+
+def _call(call_sid: str, facts: Mapping[str, str], params: Mapping[str, str], agent: Agent) -> Call:
+    return Call(
+        id=call_sid,
+        from_=facts["from"],
+        to=facts["to"],
+        direction=facts["direction"] or "inbound",
+        started=datetime.now(agent.timezone),
+        caller_name=facts["caller_name"],
+        city=facts["city"],
+        state=facts["state"],
+        country=facts["country"],
+        params=MappingProxyType(dict(params)),
+    )
+
+
+def _notice(agent: Agent, call: Call) -> str:
+    try:
+        return settings.rendered(agent.notice, agent, call)
+    except ConfigError as exc:
+        logger.error("the notice of %s cannot be rendered: %s", agent.name, exc)
+        return ""
+
+
+def _attempt(request: Request) -> int:
+    text = request.query_params.get("attempt", "1")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 4 else MAX_ATTEMPTS
+
+
+def _check_format(started: twilio.Started) -> None:
+    if (started.encoding, started.sample_rate) != ("audio/x-mulaw", 8000):
+        raise LineRefused(f"the stream carries {started.encoding} at {started.sample_rate} Hz, not μ-law at 8000", 1003)
+
+
+def _twiml(document: str) -> Response:
+    return Response(document, media_type="text/xml")

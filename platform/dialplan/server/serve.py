@@ -1,0 +1,104 @@
+"""The process: listens, answers, and on a signal lets the calls on the line come to their end first."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from types import FrameType
+
+import uvicorn
+
+from dialplan.errors import ConfigError
+from dialplan.server.app import application
+from dialplan.server.live import Live
+
+logger = logging.getLogger(__name__)
+
+#: Bytes of one message on a stream; Twilio's are some three hundred.
+MAX_MESSAGE = 65_536
+
+#: A thread that holds Python's lock hands it over after this many seconds. With the usual 5 ms a plugin that computes
+#: would add 5 ms to every system call of everybody's audio.
+SWITCH_INTERVAL = 0.0005
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        ConfigError: the address is taken or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as exc:
+        listener.close()
+        raise ConfigError(f"cannot listen on {host}:{port}: {exc.strerror}; try another --port") from exc
+    listener.setblocking(False)
+    return listener
+
+
+async def serve(
+    answering: AbstractAsyncContextManager[Live], listener: socket.socket, ready: Callable[[], None]
+) -> None:
+    """Answer calls until a signal says otherwise, and until the last call has ended. A second signal ends at once.
+
+    Args:
+        answering: what the server holds while it runs (app.answering).
+        listener: where to listen.
+        ready: is called when calls can come.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    async with answering as live, asyncio.TaskGroup() as group:
+        server = Server(live, ready)
+        drain = group.create_task(server.drain_when_asked())
+        await server.serve(sockets=[listener])
+        drain.cancel()
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which closes every WebSocket the moment it is told to exit: so it is told only after the drain."""
+
+    def __init__(self, live: Live, ready: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application(live),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                ws_max_size=MAX_MESSAGE,
+                # Speech does not shrink; Twilio does not offer it, and others shall not cost us the work.
+                ws_per_message_deflate=False,
+                timeout_graceful_shutdown=3,
+            )
+        )
+        self._live = live
+        self._ready = ready
+        self._loop = asyncio.get_running_loop()
+        self._asked = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal asks for the drain, the next ends at once. None is raised again: the exit code is 0."""
+        if self._live.draining:
+            self.should_exit = self.force_exit = True
+        else:
+            self._live.draining = True
+            logger.info("%s: no new calls; once more to end at once", signal.Signals(sig).name)
+            self._loop.call_soon_threadsafe(self._asked.set)
+
+    async def drain_when_asked(self) -> None:
+        """Wait for a signal, then for the last call; then uvicorn may know."""
+        await self._asked.wait()
+        await self._live.drain()
+        self.should_exit = True
