@@ -145,11 +145,10 @@ async def server_for(
     environment = Environment(auth_token, "secret", "dg-key", speech_url, "https://voice.example.com")
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    ready = asyncio.Event()
     async with answering(loading, environment, timing=timing, **options) as live:
-        server = Server(live, ready.set)
-        serving = asyncio.create_task(server._serve([listener]))
-        await ready.wait()
+        server = Server(live)
+        serving = asyncio.create_task(server.run_on(listener))
+        await server.ready.wait()
         try:
             yield World(url, live, Account(url, auth_token, environment.public_url))
         finally:
@@ -178,6 +177,9 @@ class Ear:
         self.cuts: list[bytes] = []
         self.announcements: list[str] = []
         self._changed = asyncio.Event()
+
+    def began(self) -> None:
+        self._changed.set()
 
     def heard(self, utterance: bytes) -> None:
         self.utterances.append(utterance)

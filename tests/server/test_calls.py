@@ -1,11 +1,9 @@
 """Whole calls: the phone network's stand-in, the server, a scripted speech service."""
 
 import asyncio
-import json
 from pathlib import Path
 
 from dialplan.call.record import End
-from dialplan.call.timing import Timing
 from dialplan.rehearsal.phone import placed
 from tests.world import AGENT, CALLER, NUMBER, Ear, ScriptedSession, project, server_for, speech_service
 
@@ -18,9 +16,12 @@ async def test_a_greeting_is_heard_whole(tmp_path: Path) -> None:
         await session.say(TONE * 10)
 
     ear = Ear()
-    async with speech_service(script) as service, server_for(project(tmp_path, a=AGENT), service.url) as world:
-        async with placed(world.account, NUMBER, CALLER, ear) as caller:
-            await ear.until(lambda e: bool(e.utterances))
+    async with (
+        speech_service(script) as service,
+        server_for(project(tmp_path, a=AGENT), service.url) as world,
+        placed(world.account, NUMBER, CALLER, ear) as caller,
+    ):
+        await ear.until(lambda e: bool(e.utterances))
 
     assert ear.utterances == [TONE * 10]
     assert caller.warnings == []
@@ -35,10 +36,13 @@ async def test_the_callers_audio_arrives_frame_by_frame(tmp_path: Path) -> None:
             await session.hear(len(session.heard) + 1)
         arrived.set()
 
-    async with speech_service(script) as service, server_for(project(tmp_path, a=AGENT), service.url) as world:
-        async with placed(world.account, NUMBER, CALLER, Ear()) as caller:
-            caller.speak(TONE * 5)
-            await arrived.wait()
+    async with (
+        speech_service(script) as service,
+        server_for(project(tmp_path, a=AGENT), service.url) as world,
+        placed(world.account, NUMBER, CALLER, Ear()) as caller,
+    ):
+        caller.speak(TONE * 5)
+        await arrived.wait()
 
     assert set(service.sessions[0].frames) == {160}
 
@@ -51,10 +55,13 @@ async def test_end_call_hangs_up_after_the_goodbye_was_heard(tmp_path: Path) -> 
         await session.say(TONE * 20)
 
     ear = Ear()
-    async with speech_service(script) as service, server_for(project(tmp_path, a=AGENT), service.url) as world:
-        async with placed(world.account, NUMBER, CALLER, ear) as caller:
-            await caller.over.wait()
-        assert world.live.end_of(caller.call_sid) is End.AGENT
+    async with (
+        speech_service(script) as service,
+        server_for(project(tmp_path, a=AGENT), service.url) as world,
+        placed(world.account, NUMBER, CALLER, ear) as caller,
+    ):
+        await caller.over.wait()
+    assert await world.live.settled_end(caller.call_sid) is End.AGENT
 
     assert ear.utterances == [TONE * 20]
     assert "Hangup" in caller.documents[-1]

@@ -49,6 +49,7 @@ class Session:
         metrics: of the process.
         timing: the protocols' time limits.
         observe: is told every entry of the record as it happens.
+        over: is told the record when its end is decided, before the line closes: who asks next must know.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Session:
         metrics: Metrics,
         timing: Timing,
         observe: Callable[[Call, Entry], None] | None = None,
+        over: Callable[[Record], None] | None = None,
     ) -> None:
         self.agent = agent
         self.call = call
@@ -73,6 +75,7 @@ class Session:
         self._metrics = metrics
         self._timing = timing
         self._observe = observe
+        self._over = over
         self._started = time.monotonic()
         self._conversation = Conversation(agent.functions, agent.limits, self._started, timing)
         self._line: Line | None = None
@@ -99,7 +102,7 @@ class Session:
         try:
             await self._in_one_group()
         except asyncio.CancelledError:
-            self.record.end = self.record.end or End.SHUTDOWN
+            self._hang_up(End.SHUTDOWN)
             raise
         finally:
             self._finish()
@@ -134,12 +137,12 @@ class Session:
             pass
         except* Exception:  # The wall of the call: a mistake in here must not reach another call.
             logger.exception("the call failed")
-            self.record.end = self.record.end or End.FAULT
+            self._hang_up(End.FAULT)
         finally:
             await self._close_line()
 
     def _finish(self) -> None:
-        end = self.record.end = self.record.end or End.FAULT
+        end = self.record.end or End.FAULT
         if self._line_opened_at:
             self.record.seconds = time.monotonic() - self._line_opened_at
         self._metrics.calls_live.labels(self.agent.name).dec()
@@ -287,7 +290,10 @@ class Session:
                 self._hang_up(end)
 
     def _hang_up(self, end: End) -> None:
-        self.record.end = self.record.end or end
+        if self.record.end is None:
+            self.record.end = end
+            if self._over is not None:
+                self._over(self.record)
         self._hung_up.set()
 
     async def _run_function(self, run: actions.Run) -> None:

@@ -15,6 +15,7 @@ from jinja2 import meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from dialplan.config.problems import did_you_mean
+from dialplan.errors import ConfigError
 from dialplan.facts import FACT_NAMES
 
 
@@ -37,9 +38,12 @@ class Template:
         """The text for one call.
 
         Raises:
-            Exception: whatever a value raises that has not what the template wants of it.
+            ConfigError: a value is not what the template takes it for.
         """
-        return _compiled(self.source).render(names, **self.secrets)
+        try:
+            return _compiled(self.source).render(names, **self.secrets)
+        except Exception as exc:  # noqa: BLE001 -- what an author's template does to a value can raise anything
+            raise ConfigError(f"a template cannot be rendered: {exc}") from exc
 
     def render_url(self, names: Mapping[str, object]) -> str:
         """The text as part of a URL: every value quoted, so that it can neither add a path nor a parameter."""

@@ -39,6 +39,9 @@ FIRST_TIMESTAMP = 155
 class Listener(Protocol):
     """What a caller notices. Called in the order of the events, from the line's clock."""
 
+    def began(self) -> None:
+        """The agent begins to speak, after silence."""
+
     def heard(self, utterance: bytes) -> None:
         """The agent has said something to its end: all audio up to a mark."""
 
@@ -363,6 +366,8 @@ class _Stream:
         fields = self._understood(message)
         match fields.get("event"):
             case "media":
+                if not self._buffer:
+                    self._caller.listener.began()
                 self._buffer.append(base64.b64decode(fields["media"]["payload"]))
             case "mark":
                 self._buffer.append(_Mark(fields["mark"]["name"]))

@@ -17,6 +17,9 @@ MOST = 50_000
 class Ledger(Protocol):
     """Texts by key. A key names one call, so that entries never change hands."""
 
+    shared: bool
+    """Other processes write in it."""
+
     def get(self, key: str) -> str | None:
         """What was put there, where anything was."""
         ...
@@ -32,6 +35,8 @@ class Ledger(Protocol):
 
 class Memory:
     """The ledger of one process; the oldest entries are forgotten."""
+
+    shared = False
 
     def __init__(self) -> None:
         self._entries: OrderedDict[str, str] = OrderedDict()
@@ -54,6 +59,8 @@ class Memory:
 
 class Folder:
     """The ledger of several processes: a file for every entry. The system makes creating one atomic."""
+
+    shared = True
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,6 +1,7 @@
 """The calls on the line in this process: begin one, find one, refuse one, let them all come to their end."""
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from dialplan.call.functions import Functions
-from dialplan.call.record import End, Entry
+from dialplan.call.record import End, Entry, Record
 from dialplan.call.session import Session
 from dialplan.call.sockets import Dial
 from dialplan.call.timing import Timing
@@ -21,6 +22,9 @@ from dialplan.server.environment import Environment
 from dialplan.server.ledger import Ledger, Memory
 
 logger = logging.getLogger(__name__)
+
+#: Within these seconds a stream that Twilio calls over is noticed here too, or in the process next door.
+SETTLE_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -78,7 +82,9 @@ class Live:
             metrics=self.metrics,
             timing=self.timing,
             observe=self.observe,
+            over=self._note_end,
         )
+        self.ledger.put(f"end {call.id}", "")
         # The task belongs to this object: it outlives the request that began the call, and ends with `__aexit__`.
         task = asyncio.get_running_loop().create_task(session.run(), name=f"call {call.id}")
         self._sessions[call.id] = self._tasks[task] = session
@@ -86,10 +92,32 @@ class Live:
         task.add_done_callback(self._ended)
         return session
 
-    def end_of(self, call_id: str) -> End | None:
-        """Why a call ended, where it has."""
+    async def settled_end(self, call_id: str) -> End | None:
+        """Why a call ended, when Twilio says that its stream has; None where nobody here knows of an end.
+
+        A session whose line is over for Twilio gets a moment to notice. One that waits for its line has not ended.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                while (end := self._end_of(call_id)) is None and self._may_settle(call_id):  # noqa: ASYNC110
+                    await asyncio.sleep(SETTLE_SECONDS / 40)  # No event: it may be decided in another process.
+                return end
+        if session := self.find(call_id):
+            await session.end(End.LINE_LOST)
+        return None
+
+    def _end_of(self, call_id: str) -> End | None:
         noted = self.ledger.get(f"end {call_id}")
         return End(noted) if noted else None
+
+    def _may_settle(self, call_id: str) -> bool:
+        session = self.find(call_id)
+        return not session.waiting if session is not None else self.ledger.shared
+
+    def _note_end(self, record: Record) -> None:
+        # Whoever never came here may be on the line of another process.
+        if record.end is not None and record.end is not End.NEVER_CAME:
+            self.ledger.put(f"end {record.call.id}", record.end.value)
 
     async def drain(self) -> None:
         """Take no new calls, and wait until the last one has ended."""
@@ -102,8 +130,6 @@ class Live:
         session = self._tasks.pop(task)
         if self._sessions.get(session.call.id) is session:
             del self._sessions[session.call.id]
-        if session.record.end is not None:
-            self.ledger.put(f"end {session.call.id}", session.record.end.value)
         if not task.cancelled() and task.exception() is not None:
             logger.error("the call %s failed", session.call.id, exc_info=task.exception())
         if not self._tasks:

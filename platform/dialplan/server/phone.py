@@ -39,9 +39,6 @@ START_SECONDS = 5.0
 #: How often a call whose stream broke is connected again.
 MAX_ATTEMPTS = 3
 
-#: Seconds within which a stream that Twilio calls over is noticed here too.
-SETTLE_SECONDS = 2.0
-
 UNKNOWN_NUMBER = "The number that you have dialled is not in service. Goodbye."
 SORRY = "We are sorry, we cannot take your call at the moment. Please try again later. Goodbye."
 
@@ -180,30 +177,16 @@ class Phone:
     async def _after_stream(self, request: Request, form: Mapping[str, str]) -> str:
         if form.get("CallStatus", "in-progress") != "in-progress":
             return twiml.hang_up()
-        end = await self._settled_end(form["CallSid"])
+        end = await self.live.settled_end(form["CallSid"])
         if end in UNTOLD:
             return twiml.say_and_hang_up(SORRY)
-        if end not in (None, End.LINE_LOST, End.NEVER_CAME):
+        if end not in (None, End.LINE_LOST):
             return twiml.hang_up()
         # The caller is still there and was not said goodbye to: the stream broke, or never came through.
         attempt = _attempt(request) + 1
         if attempt > MAX_ATTEMPTS:
             return twiml.say_and_hang_up(SORRY)
         return self._answer(request, form, attempt)
-
-    async def _settled_end(self, call_sid: str) -> End | None:
-        """How the call ended. A session whose line is over for Twilio gets a moment to notice; one that still waits
-        for its line can be connected to again."""
-        session = self.live.find(call_sid)
-        if session is not None and not session.waiting:
-            try:
-                async with asyncio.timeout(SETTLE_SECONDS):
-                    await session.ended.wait()
-            except TimeoutError:
-                await session.end(End.LINE_LOST)
-                await session.ended.wait()
-            return session.record.end
-        return self.live.end_of(call_sid) if session is None else None
 
     # Streams.
 

@@ -5,9 +5,9 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Coroutine
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -44,19 +44,29 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve(
-    answering: AbstractAsyncContextManager[Live], listener: socket.socket, ready: Callable[[], None]
-) -> None:
-    """Answer calls until a signal says otherwise, and until the last call has ended. A second signal ends at once.
+def adopt(fd: int) -> socket.socket:
+    """A listening socket that another process has opened."""
+    return socket.socket(fileno=fd)
 
-    Args:
-        answering: what the server holds while it runs (app.answering).
-        listener: where to listen.
-        ready: is called when calls can come.
-    """
+
+def address(listener: socket.socket) -> str:
+    """Where a socket listens, as a URL."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(serving: Coroutine[Any, Any, None]) -> None:
+    """Run the process's one event loop: uvloop's where there is one."""
     sys.setswitchinterval(SWITCH_INTERVAL)
-    async with answering as live, asyncio.TaskGroup() as group:
-        server = Server(live, ready)
+    factory = uvicorn.Config(lambda: None, loop="auto").get_loop_factory()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(serving)
+
+
+async def serve(live: Live, listener: socket.socket) -> None:
+    """Answer calls until a signal says otherwise, and until the last call has ended. A second signal ends at once."""
+    async with asyncio.TaskGroup() as group:
+        server = Server(live)
         drain = group.create_task(server.drain_when_asked())
         await server.serve(sockets=[listener])
         drain.cancel()
@@ -65,7 +75,7 @@ async def serve(
 class Server(uvicorn.Server):
     """uvicorn, which closes every WebSocket the moment it is told to exit: so it is told only after the drain."""
 
-    def __init__(self, live: Live, ready: Callable[[], None]) -> None:
+    def __init__(self, live: Live) -> None:
         super().__init__(
             uvicorn.Config(
                 application(live),
@@ -80,13 +90,17 @@ class Server(uvicorn.Server):
             )
         )
         self._live = live
-        self._ready = ready
         self._loop = asyncio.get_running_loop()
         self._asked = asyncio.Event()
+        self.ready = asyncio.Event()
+
+    async def run_on(self, listener: socket.socket) -> None:
+        """Serve until `should_exit`, and leave the process's signals alone."""
+        await self._serve([listener])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._ready()
+        self.ready.set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal asks for the drain, the next ends at once. None is raised again: the exit code is 0."""

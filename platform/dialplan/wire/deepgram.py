@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from dialplan.wire.fields import MALFORMED, fields_of, text
+from dialplan.wire.fields import MALFORMED, fields_of, legible, text
 
 DEFAULT_URL = "wss://agent.deepgram.com/v1/agent/converse"
 
@@ -269,7 +269,7 @@ def _function_call(fields: dict[str, Any]) -> FunctionCall:
     return FunctionCall(
         id=text(fields["id"]),
         name=text(fields["name"]),
-        arguments=arguments if isinstance(arguments, str) else json.dumps(arguments),
+        arguments=legible(arguments) if isinstance(arguments, str) else json.dumps(arguments),
         client_side=fields.get("client_side", True) is not False,
         thought_signature=text(fields.get("thought_signature") or ""),
     )
@@ -292,7 +292,7 @@ _ACKNOWLEDGEMENTS = frozenset(
 )
 
 _PARSERS: dict[str, Callable[[dict[str, Any]], Event]] = {
-    "Welcome": lambda f: Welcome(str(f.get("request_id", ""))),
+    "Welcome": lambda f: Welcome(legible(f.get("request_id", ""))),
     "SettingsApplied": lambda f: SettingsApplied(),
     "ConversationText": lambda f: ConversationText(Role(f["role"]), text(f["content"])),
     "UserStartedSpeaking": lambda f: UserStartedSpeaking(),
@@ -302,8 +302,8 @@ _PARSERS: dict[str, Callable[[dict[str, Any]], Event]] = {
     "AgentAudioDone": lambda f: AgentAudioDone(),
     "FunctionCallRequest": lambda f: FunctionCallRequest(tuple(_function_call(x) for x in f["functions"])),
     "FunctionCallCancelled": lambda f: FunctionCallCancelled(tuple(text(x["id"]) for x in f["functions"])),
-    "InjectionRefused": lambda f: InjectionRefused(str(f.get("message", ""))),
+    "InjectionRefused": lambda f: InjectionRefused(legible(f.get("message", ""))),
     "LatencyReport": _latency_report,
-    "Error": lambda f: Error(str(f.get("code", "")), str(f.get("description", ""))),
-    "Warning": lambda f: Warning(str(f.get("code", "")), str(f.get("description", ""))),
+    "Error": lambda f: Error(legible(f.get("code", "")), legible(f.get("description", ""))),
+    "Warning": lambda f: Warning(legible(f.get("code", "")), legible(f.get("description", ""))),
 }

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 #: What reading a field of the wrong kind can raise. A parser that catches these has caught every malformed message.
-MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
 def fields_of(message: str) -> dict[str, Any]:
@@ -33,3 +33,8 @@ def text(value: object) -> str:
         raise TypeError(value)
     value.encode()
     return value
+
+
+def legible(value: object) -> str:
+    """Whatever it is, as text that can be written again: for what people read and nothing depends on."""
+    return str(value).encode("utf-8", "replace").decode()

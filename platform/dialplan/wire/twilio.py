@@ -126,7 +126,9 @@ def _media(fields: dict[str, Any]) -> Media | Unknown:
     # In `media` the track is inside; a `<Connect>` stream carries the caller only, but be sure.
     if fields["media"].get("track", "inbound") != "inbound":
         return Unknown("another track")
-    return Media(binascii.a2b_base64(text(fields["media"]["payload"]), strict_mode=True))
+    audio = binascii.a2b_base64(text(fields["media"]["payload"]), strict_mode=True)
+    # An empty binary message may tell a speech service that there is no more to come.
+    return Media(audio) if audio else Unknown("media without audio")
 
 
 _PARSERS: dict[str, Callable[[dict[str, Any]], Event]] = {

@@ -1,0 +1,282 @@
+"""The commands. Each parses, calls one function of the rooms below, and prints."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import click
+from dotenv import load_dotenv
+
+from dialplan import __version__, log
+from dialplan.call import settings as rendering
+from dialplan.config import problems, shape
+from dialplan.config.dialplan import Dialplan, Loading, Route, load
+from dialplan.config.model import Agent
+from dialplan.config.problems import Problem, Severity
+from dialplan.errors import ConfigError, DialplanError
+from dialplan.facts import Call
+from dialplan.server import serve as server
+from dialplan.server import workers as processes
+from dialplan.server.app import answering
+from dialplan.server.environment import environment
+from dialplan.server.ledger import Folder, Memory
+from dialplan.server.live import Live
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class _Commands(click.Group):
+    """Says what our own errors say, without a traceback: the command cannot do what was asked (exit code 2)."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DialplanError as exc:
+            click.echo(f"dialplan: {exc}", err=True)
+            ctx.exit(2)
+
+
+def _root(command: _Command) -> _Command:
+    return click.option(
+        "--root",
+        type=click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=True),
+        default=".",
+        help="The project: the folder with agents/ and plugins/. This folder, unless given.",
+    )(command)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="dialplan")
+def main() -> None:
+    """Many phone numbers, each answered by a voice agent, each agent one YAML file."""
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@_root
+@click.option("--offline", is_flag=True, help="A stand-in hears and speaks instead of Deepgram; no key is needed.")
+@click.option("--insecure", is_flag=True, help="Do not check Twilio's signatures. Not where others can reach it.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes on the one port.")
+@click.option("--log-level", default="INFO", show_default=True, type=click.Choice(["DEBUG", "INFO", "WARNING"]))
+@click.option("--fd", type=int, hidden=True, help="A listening socket that the parent process hands over.")
+def serve(
+    host: str, port: int, root: Path, offline: bool, insecure: bool, workers: int, log_level: str, fd: int | None
+) -> None:
+    """Answer calls.
+
+    After SIGTERM or Ctrl-C no new calls are taken, and those on the line come to their end; a second one ends at once.
+    """
+    log.configure(log_level)
+    _read_dotenv(root)
+    loading = _loaded(root)
+    told = environment(os.environ, insecure=insecure, offline_url="ws://offline" if offline else "")
+    listener = server.adopt(fd) if fd is not None else server.listen(host, port)
+    if fd is None:
+        _show_problems(loading)
+        _show_answering(loading.dialplan, server.address(listener), told.public_url, insecure)
+    if workers > 1:
+        options = ["--root", str(root), "--log-level", log_level]
+        options += ["--offline"] * offline + ["--insecure"] * insecure
+        sys.exit(processes.supervise(options, listener, workers, {**os.environ, "DIALPLAN_SECRET": told.secret}))
+    server.run(_serve(loading, listener, offline, insecure))
+
+
+async def _serve(loading: Loading, listener: Any, offline: bool, insecure: bool) -> None:
+    shared = os.environ.get(processes.LEDGER_VARIABLE)
+    async with AsyncExitStack() as stack:
+        offline_url = ""
+        if offline:
+            from dialplan.rehearsal.offline import offline_service  # The extra may not be there.
+
+            offline_url = await stack.enter_async_context(offline_service(loading.dialplan.agents))
+        told = environment(os.environ, insecure=insecure, offline_url=offline_url)
+        ledger = Folder(Path(shared)) if shared else Memory()
+        live: Live = await stack.enter_async_context(answering(loading, told, ledger=ledger))
+        await server.serve(live, listener)
+
+
+@main.command()
+@_root
+@click.option("--format", "format_", type=click.Choice(["text", "json", "github"]), default="text", show_default=True)
+@click.option("--no-env", is_flag=True, help="Do not ask for the values of ${NAME}; for CI, which has no secrets.")
+@click.option("--strict", is_flag=True, help="Take warnings for errors.")
+def check(root: Path, format_: str, no_env: bool, strict: bool) -> None:
+    """Find every mistake in every agent file."""
+    _read_dotenv(root)
+    loading = load(root, None if no_env else os.environ)
+    found = loading.problems
+    match format_:
+        case "json":
+            click.echo(problems.as_json(found))
+        case "github":
+            click.echo(problems.as_github(found), nl=bool(found))
+        case _:
+            if found:
+                click.echo(problems.as_text(found, loading.texts) + "\n")
+            click.echo(_summary(loading))
+    sys.exit(1 if problems.has_errors(found) or (strict and found) else 0)
+
+
+@main.command()
+@_root
+@click.argument("agent")
+@click.option("--from", "from_", default="", metavar="NUMBER", help="Who calls.")
+@click.option("--to", default="", metavar="NUMBER", help="The number that is called; the agent's first, unless given.")
+@click.option("--param", multiple=True, metavar="NAME=VALUE", help="A parameter of the stream; may be repeated.")
+def settings(root: Path, agent: str, from_: str, to: str, param: Sequence[str]) -> None:
+    """Print the Settings that a call would get, as JSON; secrets as ${NAME}."""
+    found = _agent(_loaded(root, demand_secrets=False), agent)
+    if any("=" not in pair for pair in param):
+        raise click.UsageError("--param is written NAME=VALUE")
+    call = Call(
+        id="CA" + "0" * 32,
+        from_=from_,
+        to=to or next((number for number, _ in found.numbers), ""),
+        started=datetime.now(found.timezone),
+        params=MappingProxyType(dict(pair.split("=", 1) for pair in param)),
+    )
+    click.echo(rendering.shown(rendering.settings(found, call)))
+
+
+@main.command()
+@_root
+@click.argument("address", required=False, metavar="[NUMBER|PATH]")
+@click.option("--json", "as_json", is_flag=True, help="For a program.")
+def routes(root: Path, address: str | None, as_json: bool) -> None:
+    """Who answers what; or who answers this number or path, and why."""
+    dialplan = _loaded(root, demand_secrets=False).dialplan
+    if address is None:
+        _show_routes(_all_routes(dialplan), as_json)
+        return
+    found = list(dialplan.streams.get(address, ())) if address.startswith("/") else dialplan.matching(address)
+    if as_json:
+        _show_routes(found, as_json)
+    elif found:
+        click.echo(f"{address} is answered by {found[0].agent.name}, because of {found[0].place}: {found[0].pattern}")
+        for other in found[1:]:
+            click.echo(f"  also fits: {other.agent.name}, {other.place}: {other.pattern}")
+    else:
+        click.echo(f"nobody answers {address}", err=True)
+    sys.exit(0 if found else 1)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of an agent file, for editors."""
+    click.echo(json.dumps(shape.schema(), indent=2, ensure_ascii=False))
+
+
+@main.command()
+@_root
+@click.argument("agents", nargs=-1, metavar="[AGENT]...")
+def rehearse(root: Path, agents: Sequence[str]) -> None:
+    """Play the rehearsals, each as a real call against the offline service."""
+    from dialplan.rehearsal import theatre
+
+    log.configure("WARNING")
+    _read_dotenv(root)
+    loading = _loaded(root)
+    _show_problems(loading)
+    chosen = [_agent(loading, name) for name in agents] or list(loading.dialplan.agents.values())
+    outcomes = asyncio.run(theatre.rehearse(loading, chosen, folder=None, show=lambda line: None))
+    click.echo(theatre.table(outcomes))
+    sys.exit(theatre.exit_code(outcomes, loading))
+
+
+@main.command()
+@_root
+@click.option(
+    "--wav", type=click.Path(path_type=Path, file_okay=False), help="Where calls are saved; var/demo, unless given."
+)
+def demo(root: Path, wav: Path | None) -> None:
+    """Call every agent offline, and print what is said as it is said."""
+    from dialplan.rehearsal import theatre
+
+    log.configure("WARNING")
+    _read_dotenv(root)
+    loading = _loaded(root)
+    _show_problems(loading)
+    folder = wav or root / "var" / "demo"
+    outcomes = asyncio.run(theatre.rehearse(loading, list(loading.dialplan.agents.values()), folder, click.echo))
+    click.echo("\n" + theatre.table(outcomes))
+    sys.exit(theatre.exit_code(outcomes, loading))
+
+
+def _read_dotenv(root: Path) -> None:
+    """`.env` of the project; what the environment says already wins."""
+    load_dotenv(root / ".env")
+    os.environ.setdefault("DIALPLAN_VAR", str(root / "var"))
+
+
+def _loaded(root: Path, demand_secrets: bool = True) -> Loading:
+    if not (root / "agents").is_dir():
+        raise ConfigError(f"there is no folder agents/ in {root}; go to your project, or name it with --root")
+    return load(root, os.environ if demand_secrets else None)
+
+
+def _agent(loading: Loading, name: str) -> Agent:
+    agent = loading.dialplan.agents.get(name)
+    if agent is not None:
+        return agent
+    if name in loading.set_aside:
+        raise ConfigError(f"{name} has mistakes; see: dialplan check")
+    suggestion = problems.did_you_mean(name, loading.dialplan.agents)
+    raise ConfigError(
+        f"there is no agent {name}; {suggestion or 'there are: ' + problems.listed(loading.dialplan.agents)}"
+    )
+
+
+def _show_problems(loading: Loading) -> None:
+    if loading.problems:
+        click.echo(problems.as_text(loading.problems, loading.texts) + "\n", err=True)
+    for name in loading.set_aside:
+        click.echo(f"dialplan: {name} is set aside until its file is corrected; the others answer", err=True)
+
+
+def _show_answering(dialplan: Dialplan, address: str, public_url: str, insecure: bool) -> None:
+    click.echo(f"Dialplan {__version__} answers on {address}")
+    for agent in dialplan.agents.values():
+        reached = [route for route, _ in (*agent.numbers, *agent.streams)]
+        click.echo(f"  {agent.name:<16} {', '.join(reached)}")
+    if public_url:
+        click.echo(f"Twilio's webhook: {public_url}/twilio/voice")
+    else:
+        click.echo("PUBLIC_URL is not set: signatures are checked against the address that a request names.", err=True)
+    if insecure:
+        click.echo("--insecure: whoever reaches this port can place calls.", err=True)
+    sys.stdout.flush()
+
+
+def _summary(loading: Loading) -> str:
+    found: Sequence[Problem] = loading.problems
+    errors = sum(problem.severity is Severity.ERROR for problem in found)
+    counted = [_count(errors, "error"), _count(len(found) - errors, "warning")]
+    agents = _count(len(loading.dialplan.agents), "agent")
+    return f"{agents} can answer; " + (", ".join(c for c in counted if c) or "no mistakes")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}" if number or word == "agent" else ""
+
+
+def _all_routes(dialplan: Dialplan) -> list[Route]:
+    return [*dialplan.numbers.values(), *(route for sharing in dialplan.streams.values() for route in sharing)]
+
+
+def _show_routes(routes: Sequence[Route], as_json: bool) -> None:
+    if as_json:
+        rows = [{"route": r.pattern, "agent": r.agent.name, "file": r.place.file, "line": r.place.line} for r in routes]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    width = max((len(route.pattern) for route in routes), default=0)
+    agents = max((len(route.agent.name) for route in routes), default=0)
+    for route in routes:
+        click.echo(f"{route.pattern:<{width}}  {route.agent.name:<{agents}}  {route.place}")

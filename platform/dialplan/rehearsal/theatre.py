@@ -1,0 +1,90 @@
+"""Many rehearsals: the agents beside each other, each agent's one after the other; told live, and as a table."""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dialplan.call.record import BargedIn, Entry, Ran, Said
+from dialplan.config.dialplan import Loading
+from dialplan.config.model import Agent
+from dialplan.rehearsal.rehearse import Outcome, Stage, play, stage
+from dialplan.wire.deepgram import Role
+
+#: Calls at once; recognising speech takes a core for some of the time.
+AT_ONCE = 3
+
+
+async def rehearse(
+    loading: Loading, agents: Sequence[Agent], folder: Path | None, show: Callable[[str], None]
+) -> list[Outcome]:
+    """Play every rehearsal of these agents.
+
+    Args:
+        loading: the project.
+        agents: whose rehearsals.
+        folder: where calls are saved as WAV files; None for nowhere.
+        show: is given a line for everything that is said and done.
+    """
+    width = max((len(agent.name) for agent in agents), default=0)
+
+    def observe(agent: str, seconds: float, entry: Entry) -> None:
+        show(f"{seconds:6.1f}  {agent:<{width}}  {_told(entry)}")
+
+    room = asyncio.Semaphore(AT_ONCE)
+    async with stage(loading) as stage_, asyncio.TaskGroup() as group:
+        playing = [group.create_task(_agent(stage_, agent, observe, folder, show, room)) for agent in agents]
+    return [outcome for task in playing for outcome in task.result()]
+
+
+async def _agent(
+    stage: Stage,
+    agent: Agent,
+    observe: Callable[[str, float, Entry], None],
+    folder: Path | None,
+    show: Callable[[str], None],
+    room: asyncio.Semaphore,
+) -> list[Outcome]:
+    outcomes = []
+    async with room:
+        for rehearsal in agent.rehearsals:
+            show(f"        {agent.name}: {rehearsal.name}")
+            outcomes.append(await play(stage, agent, rehearsal, observe, folder))
+    return outcomes
+
+
+def _told(entry: Entry) -> str:
+    match entry:
+        case Said(role=Role.USER, text=text):
+            return f"caller    {text}"
+        case Said(text=text):
+            return f"agent     {text}"
+        case BargedIn():
+            return "          (the caller interrupts)"
+        case Ran(function=function, arguments=arguments, result=result, seconds=seconds):
+            given = ", ".join(f"{name}={value!r}" for name, value in json.loads(arguments or "{}").items())
+            return f"function  {function}({given}) → {result}  [{seconds * 1000:.0f} ms]"
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """A row for every rehearsal, what was not as it should be, and where the calls were saved."""
+    head = ("agent", "rehearsal", "turns", "functions", "barge-ins", "seconds", "")
+    rows = [head, *(_row(outcome) for outcome in outcomes)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += [f"  {o.agent}, {o.rehearsal}: {difference}" for o in outcomes for difference in o.differences]
+    saved = [f"  {outcome.wav}" for outcome in outcomes if outcome.wav]
+    if saved:
+        lines += ["", "Listen to the calls (left the caller, right the agent):", *saved]
+    return "\n".join(lines if outcomes else ["there is no rehearsal"])
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    verdict = "as the file says" if not outcome.differences else "DIFFERENT"
+    counts = (outcome.turns, outcome.functions, outcome.barge_ins)
+    return (outcome.agent, outcome.rehearsal, *map(str, counts), f"{outcome.seconds:.1f}", verdict)
+
+
+def exit_code(outcomes: Sequence[Outcome], loading: Loading) -> int:
+    """0 where every agent could be called and all was as the files say."""
+    return 1 if loading.set_aside or any(outcome.differences for outcome in outcomes) else 0

@@ -1,0 +1,79 @@
+"""Several processes on one port (`serve --workers`): start them, replace one that dies, pass signals on."""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from types import FrameType
+
+logger = logging.getLogger(__name__)
+
+#: Where the processes share their ledger; set for the children, read by them.
+LEDGER_VARIABLE = "DIALPLAN_LEDGER"
+
+#: A worker that lived shorter than this is not replaced at once, or a mistake at start would keep a core busy.
+SHORT_LIFE = 5.0
+
+
+def supervise(arguments: Sequence[str], listener: socket.socket, count: int, variables: Mapping[str, str]) -> int:
+    """Run `dialplan serve` in several processes until a signal ends them all; the worst of their exit codes.
+
+    Args:
+        arguments: of `dialplan serve` for each.
+        listener: the socket that all of them accept calls from.
+        count: how many.
+        variables: their environment.
+    """
+    listener.set_inheritable(True)
+    with tempfile.TemporaryDirectory(prefix="dialplan-ledger-") as ledger:
+        command = [sys.executable, "-m", "dialplan", "serve", *arguments, "--fd", str(listener.fileno())]
+        workers = _Workers(command, listener.fileno(), {**variables, LEDGER_VARIABLE: ledger})
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sig, workers.pass_on)
+        return workers.run(count)
+
+
+class _Workers:
+    def __init__(self, command: Sequence[str], fd: int, variables: Mapping[str, str]) -> None:
+        self._command = command
+        self._fd = fd
+        self._variables = variables
+        self._running: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
+        self._ending = False
+
+    def pass_on(self, sig: int, frame: FrameType | None) -> None:
+        """Every worker drains by itself; a second signal reaches them too."""
+        self._ending = True
+        for worker, _ in self._running.values():
+            worker.send_signal(sig)
+
+    def run(self, count: int) -> int:
+        for _ in range(count):
+            self._start()
+        worst = 0
+        while self._running:
+            pid, status = os.wait()
+            worker, started = self._running.pop(pid, (None, 0.0))
+            if worker is None:
+                continue
+            worker.returncode = os.waitstatus_to_exitcode(status)
+            if self._ending:
+                worst = max(worst, abs(worker.returncode))
+                continue
+            logger.error("worker %d ended with %d; another one takes its place", pid, worker.returncode)
+            if time.monotonic() - started < SHORT_LIFE:
+                time.sleep(1.0)
+            self._start()
+        return worst
+
+    def _start(self) -> None:
+        # A process group of its own: Ctrl-C in a terminal would else reach the workers twice.
+        worker = subprocess.Popen(  # noqa: S603 -- this very program
+            self._command, pass_fds=[self._fd], env=dict(self._variables), start_new_session=True
+        )
+        self._running[worker.pid] = (worker, time.monotonic())
