@@ -186,7 +186,7 @@ def rehearse(root: Path, agents: Sequence[str]) -> None:
     loading = _loaded(root)
     _show_problems(loading)
     chosen = [_agent(loading, name) for name in agents] or list(loading.dialplan.agents.values())
-    outcomes = asyncio.run(theatre.rehearse(loading, chosen, folder=None, show=lambda line: None))
+    outcomes = asyncio.run(theatre.rehearse(loading, chosen, None, click.echo if sys.stdout.isatty() else _quietly))
     click.echo(theatre.table(outcomes))
     sys.exit(theatre.exit_code(outcomes, loading))
 
@@ -208,6 +208,10 @@ def demo(root: Path, wav: Path | None) -> None:
     outcomes = asyncio.run(theatre.rehearse(loading, list(loading.dialplan.agents.values()), folder, click.echo))
     click.echo("\n" + theatre.table(outcomes))
     sys.exit(theatre.exit_code(outcomes, loading))
+
+
+def _quietly(line: str) -> None:
+    """Progress is for people; a pipe gets the result."""
 
 
 def _read_dotenv(root: Path) -> None:

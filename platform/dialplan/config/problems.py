@@ -31,6 +31,15 @@ class Place:
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 
+    def holds(self, other: "Place") -> bool:
+        """Whether another place begins inside this one."""
+        begin, end = (self.line, self.column), (self.end_line, self.end_column)
+        return self.file == other.file and begin <= (other.line, other.column) < end
+
+    def beginning(self) -> "Place":
+        """Its first character: a caret under fifty lines shows nothing."""
+        return Place(self.file, self.line, self.column, self.line, self.column + 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -57,6 +66,7 @@ CODES: Mapping[str, str] = {
     "E004": "the file is nested too deeply or too large",
     "E005": "a key is not a word",
     "E006": "a phone number without quotes",
+    "E007": "a project without a folder for agents",
     "E101": "the file does not hold keys",
     "E102": "a key is missing",
     "E103": "a value of the wrong kind",
@@ -71,6 +81,7 @@ CODES: Mapping[str, str] = {
     "E203": "a fact that a call does not have",
     "E204": "a secret where it would be heard",
     "E205": "a prompt's file that cannot be read",
+    "E206": "a template that cannot be filled in",
     "E301": "a plugin that is not there",
     "E302": "a plugin that cannot be imported",
     "E303": "a function that no plugin has",
@@ -85,6 +96,7 @@ CODES: Mapping[str, str] = {
     "E402": "a provider without what it needs",
     "E403": "thresholds that contradict each other",
     "E404": "an unknown time zone",
+    "E405": "an option that the provider does not have",
     "E501": "a number that two agents claim",
     "E502": "a stream path that two agents claim",
     "E503": "a file to extend that is not there",
@@ -95,9 +107,12 @@ CODES: Mapping[str, str] = {
     "E702": "a rehearsal of a function that the agent does not have",
     "E703": "a rehearsal's arguments that do not fit the function",
     "W201": "a prompt that Deepgram would cut",
+    "W202": "a template where none is filled in",
     "W301": "required here, optional there",
     "W501": "an agent that nobody can reach",
     "W502": "a file that is not read",
+    "W503": "a project without agents",
+    "W601": "a key that stands in the file",
 }
 
 
@@ -110,6 +125,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean "voice"?`, or nothing where no known word is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f'did you mean "{near[0]}"?' if near else ""
+
+
+def shown(text: str, most: int = 60) -> str:
+    """A piece of a file inside a message: in quotes, on one line, cut short where it is long."""
+    line = " ".join(text.split())
+    return f'"{line if len(line) <= most else line[: most - 1] + "…"}"'
 
 
 def listed(words: Iterable[str], most: int = 12) -> str:
@@ -133,17 +154,34 @@ def picture(problem: Problem, texts: Mapping[str, str]) -> str:
     return "\n".join([head, *_excerpt(place, lines[place.line - 1], problem.help)])
 
 
+#: Columns of a line that are shown: a prompt may be one line of a thousand words.
+_WIDTH = 140
+
+
 def _excerpt(place: Place, line: str, help_text: str) -> list[str]:
     number = str(place.line)
     gutter = " " * len(number)
-    line = line.expandtabs(1)
     end = place.end_column if place.end_line == place.line else len(line) + 1
-    carets = "^" * max(1, min(end, len(line) + 1) - place.column)
+    shown_line, column = _window(line, place.column)
+    room = len(shown_line) + 1 - column
+    carets = "^" * max(1, min(end - place.column, room))
     return [
         f"{gutter} |",
-        f"{number} | {line}",
-        f"{gutter} | {' ' * (place.column - 1)}{carets} {help_text}".rstrip(),
+        f"{number} | {shown_line}".rstrip(),
+        f"{gutter} | {' ' * (column - 1)}{carets} {help_text}".rstrip(),
     ]
+
+
+def _window(line: str, column: int) -> tuple[str, int]:
+    """The part of a line around a column, and the column in that part."""
+    # One character stands for one, so that the caret stays under its word.
+    line = "".join(character if character.isprintable() else " " for character in line)
+    if len(line) <= _WIDTH:
+        return line, column
+    start = max(0, min(column - _WIDTH // 2, len(line) - _WIDTH))
+    part = line[start : start + _WIDTH]
+    before, after = "…" if start else "", "…" if start + _WIDTH < len(line) else ""
+    return before + part + after, column - start + len(before)
 
 
 def as_text(problems: Sequence[Problem], texts: Mapping[str, str]) -> str:

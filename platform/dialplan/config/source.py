@@ -4,7 +4,9 @@ YAML 1.2's core rules (`no` is a word, `17:30` is a text), duplicate keys refuse
 self-referring, that raises. What the values mean is not known here.
 """
 
+import itertools
 import re
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import yaml
 
 from dialplan.config.problems import Place, Problem, lines_of
-from dialplan.config.syntax import syntax_problem
+from dialplan.config.syntax import braces_problem, character_problem, syntax_problem
 
 #: An agent file of ordinary size has a depth of 8 and some hundred values.
 MAX_DEPTH = 40
@@ -30,6 +32,8 @@ class Node:
     place: Place
     raw: str = ""
     """A scalar as it was written, without quotes."""
+    style: str = ""
+    """How a scalar was written: a quote, `|`, `>`, nothing for a plain one; `file` for the text of a whole file."""
     size: int = 1
     """How many values it holds, itself included and every alias counted in full."""
 
@@ -110,13 +114,19 @@ def read(file: str, text: str) -> tuple[Node | None, list[Problem]]:
     text = text.removeprefix("\ufeff")
     if len(text) > MAX_BYTES:
         return None, [Problem("E004", Place(file), f"the file is larger than {MAX_BYTES // 1_000_000} MB")]
-    composer = _Composer(file, text)
+    try:
+        composer = _Composer(file, text)
+    except UnicodeEncodeError as exc:  # Half a surrogate pair, which no file in UTF-8 can hold.
+        return None, [character_problem(file, text, exc.start)]
     try:
         return composer.document(), composer.problems
     except _Unreadable as exc:
         return None, [*composer.problems, exc.problem]
-    except yaml.YAMLError:
-        return None, [*composer.problems, syntax_problem(file, text)]
+    except yaml.YAMLError as exc:
+        # What already is known to be wrong in a line explains better why the line cannot be understood.
+        problem = syntax_problem(file, text, exc)
+        known = {found.place.line for found in composer.problems}
+        return None, [*composer.problems, *([] if problem.place.line in known else [problem])]
 
 
 def merge(under: Node, over: Node) -> Node:
@@ -130,6 +140,12 @@ def merge(under: Node, over: Node) -> Node:
     return Node(entries, over.place, size=under.size + over.size)
 
 
+def whole_file(file: str, text: str) -> Node:
+    """The text of a file, such as a prompt's, as one value."""
+    lines = lines_of(text)
+    return Node(text, Place(file, 1, 1, len(lines), len(lines[-1]) + 1), style="file")
+
+
 def place_inside(node: Node, text: str, offset: int, length: int) -> Place:
     """The place of a part of a text value, whatever way the text was written (quoted, folded, a block).
 
@@ -140,19 +156,54 @@ def place_inside(node: Node, text: str, offset: int, length: int) -> Place:
         length: of the part, in characters.
     """
     assert isinstance(node.value, str)
-    part = node.value[offset : offset + length]
-    earlier = node.value.count(part, 0, offset)
-    source = _Lines(text)
-    start, end = (
-        source.offset(node.place.line, node.place.column),
-        source.offset(node.place.end_line, node.place.end_column),
-    )
-    position = start - 1
-    for _ in range(earlier + 1):
-        position = source.text.find(part, position + 1, end)
-        if position < 0:  # An escape or a fold goes through the middle of it.
-            return node.place
-    return source.place(node.place.file, position, position + length)
+    # Indents, folds and escapes change nothing but spaces: the value's n-th visible character is the source's n-th.
+    first = _visible(node.value[:offset])
+    last = first + _visible(node.value[offset : offset + length]) - 1
+    lines = _Lines(text)
+    spots = _spots(node.style, lines.text, lines.offset(node.place.line, node.place.column))
+    found = list(itertools.islice(spots, first, last + 1))
+    if last < first or len(found) <= last - first:
+        return node.place
+    return lines.place(node.place.file, found[0][0], found[-1][1])
+
+
+_SPACE = " \t\n\r\x85\u2028\u2029"
+
+
+def _visible(text: str) -> int:
+    return sum(character not in _SPACE for character in text)
+
+
+_SINGLE_QUOTED = re.compile(r"''|.", re.DOTALL)
+_DOUBLE_QUOTED = re.compile(
+    r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)|.",
+    re.DOTALL,
+)
+_ANY = re.compile(r".", re.DOTALL)
+
+
+def _spots(style: str, text: str, start: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of everything in the source that stands for one visible character of the value."""
+    pattern = {"'": _SINGLE_QUOTED, '"': _DOUBLE_QUOTED}.get(style, _ANY)
+    if style in ("|", ">"):
+        start = text.find("\n", start) + 1
+    elif style in ("'", '"'):
+        start += 1
+    for match in pattern.finditer(text, start):
+        if _stands_for(match[0]) not in _SPACE:
+            yield match.span()
+
+
+_SPACES_ESCAPED = dict.fromkeys("nrtNLP \t\n", " ")
+
+
+def _stands_for(written: str) -> str:
+    """The character that a piece of source stands for, as far as it matters whether it is a space."""
+    if not written.startswith("\\") or len(written) == 1:
+        return written[0]
+    if len(written) == 2:
+        return _SPACES_ESCAPED.get(written[1], written)
+    return chr(min(int(written[2:], 16), sys.maxunicode))
 
 
 class _Lines:
@@ -226,8 +277,7 @@ class _Composer:
     def _fresh(self, event: Any, depth: int) -> Node:
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event)
-        if event.tag not in (None, "!"):
-            raise self._unreadable("E002", event, f"the tag {event.tag} is not known here")
+        self._refuse_tag(event, (None, "!"))
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(event, depth)
         return self._mapping(event, depth)
@@ -239,10 +289,15 @@ class _Composer:
         return self._anchors[event.anchor]
 
     def _scalar(self, event: Any) -> Node:
-        if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
-            raise self._unreadable("E002", event, f"the tag {event.tag} is not known here")
+        self._refuse_tag(event, (None, "!", "tag:yaml.org,2002:str"))
         plain = event.implicit[0] and event.tag is None
-        return Node(_resolve(event.value) if plain else event.value, self._place(event), raw=event.value)
+        value = _resolve(event.value) if plain else event.value
+        return Node(value, self._scalar_place(event), event.value, event.style or "")
+
+    def _refuse_tag(self, event: Any, allowed: Collection[str | None]) -> None:
+        if event.tag not in allowed:
+            message = "a word that begins with ! means something special to YAML"
+            raise self._unreadable("E002", event, message, "put quotes around the text")
 
     def _sequence(self, start: Any, depth: int) -> Node:
         items = []
@@ -258,8 +313,10 @@ class _Composer:
         event = next(self._events)
         while not isinstance(event, yaml.MappingEndEvent):
             key = self._node(event, depth + 1)
+            if isinstance(key.value, Mapping) and start.flow_style:
+                return self._braces(start, depth)
             value = self._node(next(self._events), depth + 1)
-            if key.raw == "<<" and key.place.end_column - key.place.column == 2:
+            if key.raw == "<<" and not key.style:
                 merged += value.items() or (value,)
             else:
                 self._add(entries, key, value)
@@ -267,9 +324,20 @@ class _Composer:
         node = Node(entries, self._place(start, event), size=1 + sum(e.node.size for e in entries.values()))
         return self._with_merged(node, merged)
 
+    def _braces(self, start: Any, depth: int) -> Node:
+        """`{{ store }}` without quotes, which to YAML is a mapping in a mapping: noted, and read as the text it is."""
+        event = next(self._events)
+        while not isinstance(event, yaml.MappingEndEvent):
+            self._node(event, depth + 1)
+            event = next(self._events)
+        place = self._place(start, event)
+        self.problems.append(braces_problem(place, self._text))
+        written = self._text[start.start_mark.index : event.end_mark.index]
+        return Node(written, place, written)
+
     def _add(self, entries: dict[str, Entry], key: Node, value: Node) -> None:
-        if isinstance(key.value, tuple | Mapping):
-            self.problems.append(_key_problem(key))
+        if isinstance(key.value, tuple | Mapping) or not key.raw:
+            self.problems.append(Problem("E005", key.place, "a key must be a word", "as in voice: aura-2-thalia-en"))
         elif key.raw in entries:
             first = entries[key.raw].key
             message = f'the key "{key.raw}" stands twice; the first is in line {first.line} ({first})'
@@ -296,15 +364,22 @@ class _Composer:
         start, end = first.start_mark, (last or first).end_mark
         return Place(self._file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
 
+    def _scalar_place(self, event: Any) -> Place:
+        """Of the text itself, without the `&name` or `!` in front of it."""
+        place = self._place(event)
+        if event.anchor is None and event.tag is None:
+            return place
+        before = _PROPERTIES.match(self._text, event.start_mark.index, event.end_mark.index)
+        skipped = lines_of(before[0] if before else "")
+        column = len(skipped[-1]) + (place.column if len(skipped) == 1 else 1)
+        return replace(place, line=place.line + len(skipped) - 1, column=column)
+
     def _unreadable(self, code: str, event: Any, message: str, help_text: str = "") -> _Unreadable:
         return _Unreadable(Problem(code, self._place(event), message, help_text))
 
 
-def _key_problem(key: Node) -> Problem:
-    # `greeting: {{ store }}` without quotes is, to YAML, a mapping whose key is a mapping.
-    message = "a key must be a word; a text that begins with {{ needs quotes around it"
-    return Problem("E005", key.place, message, 'write "{{ … }}"')
-
+#: `&name`, `!` and `!!str` before a value, with what separates them from it.
+_PROPERTIES = re.compile(r"(?:[&!]\S*(?:[ \t]*(?:#[^\r\n]*)?[\r\n]+[ \t]*|[ \t]+|$))*")
 
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _OCTAL_HEX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
@@ -325,7 +400,7 @@ def _resolve(text: str) -> Scalar:
         return _WORDS[text]
     if _INTEGER.fullmatch(text) and len(text) < 1000:
         return int(text)
-    if _OCTAL_HEX.fullmatch(text):
+    if _OCTAL_HEX.fullmatch(text) and len(text) < 1000:
         return int(text, 0)
     if _FLOAT.fullmatch(text) and len(text) < 1000:
         return float(text)

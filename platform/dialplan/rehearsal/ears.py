@@ -1,7 +1,7 @@
 """Ears for the line: when somebody speaks, and which of the expected sentences it was.
 
-Not dictation: what is in no rehearsal is not understood. Recognition is pocketsphinx's, in processes of its own, because
-it holds the interpreter's lock while it works. What follows from what was heard is decided by the stand-ins.
+Not dictation: what is in no rehearsal is not understood. Recognition is pocketsphinx's, in processes of its own,
+because it holds the interpreter's lock while it works. What follows from what was heard is decided by the stand-ins.
 """
 
 from __future__ import annotations

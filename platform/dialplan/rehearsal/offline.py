@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from dialplan.config.model import Agent
+from dialplan.rehearsal.ears import Ears
 from dialplan.rehearsal.service import speech_service
-from dialplan.rehearsal.speech import Ears
 
 
 @asynccontextmanager

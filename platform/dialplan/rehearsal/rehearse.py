@@ -12,7 +12,7 @@ import secrets
 import tempfile
 import time
 import wave
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,13 +25,15 @@ from dialplan.config.model import Agent, Builtin, Http, Rehearsal, Turn
 from dialplan.config.plugins import PluginFunction
 from dialplan.errors import ConfigError
 from dialplan.facts import Call
+from dialplan.rehearsal.ears import Ears
+from dialplan.rehearsal.mulaw import decode
 from dialplan.rehearsal.phone import Account, Caller, placed
 from dialplan.rehearsal.service import SpeechService, speech_service
-from dialplan.rehearsal.speech import CALLER_VOICE, Ears, decode, speak
+from dialplan.rehearsal.speech import CALLER_VOICE, speak
 from dialplan.server.app import answering
 from dialplan.server.environment import Environment
 from dialplan.server.live import Live
-from dialplan.server.serve import Server, listen
+from dialplan.server.serve import Server, address, listen
 from dialplan.wire.deepgram import Role
 
 logger = logging.getLogger(__name__)
@@ -78,7 +80,7 @@ class Stage:
 
 @asynccontextmanager
 async def stage(loading: Loading) -> AsyncIterator[Stage]:
-    """The server and the service, offline; plugins find an empty folder for their files."""
+    """The server and the service, offline."""
     players: dict[str, Player] = {}
 
     def observe(call: Call, entry: Entry) -> None:
@@ -86,21 +88,21 @@ async def stage(loading: Loading) -> AsyncIterator[Stage]:
             player.happened(entry)
 
     token = secrets.token_hex(16)
-    with _empty_var():
-        async with Ears() as ears, speech_service(loading.dialplan.agents, ears) as service:
-            environment = Environment(token, secrets.token_hex(16), "offline", service.url, "https://rehearsal.invalid")
-            listener = listen("127.0.0.1", 0)
-            address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            async with answering(loading, environment, observe=observe) as live:
-                server = Server(live)
-                serving = asyncio.create_task(server.run_on(listener))
-                yield Stage(Account(address, token, environment.public_url), service, ears, live, players)
-                server.should_exit = True
-                await serving
+    async with Ears() as ears, speech_service(loading.dialplan.agents, ears) as service:
+        environment = Environment(token, secrets.token_hex(16), "offline", service.url, "https://rehearsal.invalid")
+        listener = listen("127.0.0.1", 0)
+        async with answering(loading, environment, observe=observe) as live:
+            server = Server(live)
+            serving = asyncio.create_task(server.run_on(listener))
+            account = Account(address(listener), token, environment.public_url)
+            yield Stage(account, service, ears, live, players)
+            server.should_exit = True
+            await serving
 
 
 @contextmanager
-def _empty_var() -> Any:
+def _empty_var() -> Iterator[None]:
+    """An empty folder for the files of plugins, so that no rehearsal finds what another one has left."""
     before = os.environ.get("DIALPLAN_VAR")
     with tempfile.TemporaryDirectory(prefix="dialplan-") as folder:
         os.environ["DIALPLAN_VAR"] = folder
@@ -129,13 +131,14 @@ async def play(stage: Stage, agent: Agent, rehearsal: Rehearsal, observer: Obser
         return outcome
     stage.service.cue(agent.name, rehearsal)
     player = Player(stage, agent, outcome, observer)
-    async with placed(stage.account, number, CALLER_NUMBER, player) as caller:
-        stage.players[caller.call_sid] = player
-        try:
-            await player.play(caller, rehearsal)
-        except TimeoutError:
-            outcome.differences.append(player.waiting_for)
-        outcome.seconds = time.monotonic() - player.started
+    with _empty_var():
+        async with placed(stage.account, number, CALLER_NUMBER, player) as caller:
+            stage.players[caller.call_sid] = player
+            try:
+                await player.play(caller, rehearsal)
+            except TimeoutError:
+                outcome.differences.append(player.waiting_for)
+            outcome.seconds = time.monotonic() - player.started
     del stage.players[caller.call_sid]
     outcome.differences += [f"Twilio would warn: {warning}" for warning in caller.warnings]
     if folder is not None:

@@ -28,8 +28,9 @@ from dialplan.call.settings import template_names
 from dialplan.config.model import Agent, Rehearsal, Turn
 from dialplan.errors import ConfigError
 from dialplan.facts import Call
+from dialplan.rehearsal.ears import Ears, Endpointer, SpeechEnded, SpeechStarted
 from dialplan.rehearsal.script import Script
-from dialplan.rehearsal.speech import AGENT_VOICE, Ears, Endpointer, SpeechEnded, SpeechStarted, speak
+from dialplan.rehearsal.speech import AGENT_VOICE, speak
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,5 @@
-"""Many rehearsals: the agents beside each other, each agent's one after the other; told live, and as a table."""
+"""Many rehearsals, one after the other: each finds the world as it was. Told live, and as a table."""
 
-import asyncio
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,11 +7,8 @@ from pathlib import Path
 from dialplan.call.record import BargedIn, Entry, Ran, Said
 from dialplan.config.dialplan import Loading
 from dialplan.config.model import Agent
-from dialplan.rehearsal.rehearse import Outcome, Stage, play, stage
+from dialplan.rehearsal.rehearse import Outcome, play, stage
 from dialplan.wire.deepgram import Role
-
-#: Calls at once; recognising speech takes a core for some of the time.
-AT_ONCE = 3
 
 
 async def rehearse(
@@ -26,30 +22,16 @@ async def rehearse(
         folder: where calls are saved as WAV files; None for nowhere.
         show: is given a line for everything that is said and done.
     """
-    width = max((len(agent.name) for agent in agents), default=0)
 
     def observe(agent: str, seconds: float, entry: Entry) -> None:
-        show(f"{seconds:6.1f}  {agent:<{width}}  {_told(entry)}")
+        show(f"{seconds:6.1f}  {_told(entry)}")
 
-    room = asyncio.Semaphore(AT_ONCE)
-    async with stage(loading) as stage_, asyncio.TaskGroup() as group:
-        playing = [group.create_task(_agent(stage_, agent, observe, folder, show, room)) for agent in agents]
-    return [outcome for task in playing for outcome in task.result()]
-
-
-async def _agent(
-    stage: Stage,
-    agent: Agent,
-    observe: Callable[[str, float, Entry], None],
-    folder: Path | None,
-    show: Callable[[str], None],
-    room: asyncio.Semaphore,
-) -> list[Outcome]:
     outcomes = []
-    async with room:
-        for rehearsal in agent.rehearsals:
-            show(f"        {agent.name}: {rehearsal.name}")
-            outcomes.append(await play(stage, agent, rehearsal, observe, folder))
+    async with stage(loading) as stage_:
+        for agent in agents:
+            for rehearsal in agent.rehearsals:
+                show(f"\n{agent.name}: {rehearsal.name}")
+                outcomes.append(await play(stage_, agent, rehearsal, observe, folder))
     return outcomes
 
 
@@ -63,7 +45,11 @@ def _told(entry: Entry) -> str:
             return "          (the caller interrupts)"
         case Ran(function=function, arguments=arguments, result=result, seconds=seconds):
             given = ", ".join(f"{name}={value!r}" for name, value in json.loads(arguments or "{}").items())
-            return f"function  {function}({given}) → {result}  [{seconds * 1000:.0f} ms]"
+            return f"function  {function}({given}) → {_cut(result)}  [{seconds * 1000:.0f} ms]"
+
+
+def _cut(text: str, most: int = 160) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

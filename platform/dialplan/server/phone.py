@@ -163,7 +163,8 @@ class Phone:
 
     def _connect(self, request: Request, session: Session, attempt: int) -> str:
         call, agent = session.call, session.agent
-        expires = int(time.time()) + twiml.TOKEN_SECONDS
+        # With the attempt in it, no two tokens of a call are the same: each opens one stream.
+        expires = int(time.time()) + twiml.TOKEN_SECONDS + attempt
         token = twiml.stream_token(self.live.environment.secret, call.id, agent.name, expires)
         facts = {name: str(value) for name, value in call.for_templates().items() if name in CARRIED and value}
         return twiml.connect(
