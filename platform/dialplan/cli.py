@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
+from socket import socket
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -67,8 +68,17 @@ def main() -> None:
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes on the one port.")
 @click.option("--log-level", default="INFO", show_default=True, type=click.Choice(["DEBUG", "INFO", "WARNING"]))
 @click.option("--fd", type=int, hidden=True, help="A listening socket that the parent process hands over.")
+@click.option("--lifeline", type=int, hidden=True, help="A pipe that closes when the parent process is gone.")
 def serve(
-    host: str, port: int, root: Path, offline: bool, insecure: bool, workers: int, log_level: str, fd: int | None
+    host: str,
+    port: int,
+    root: Path,
+    offline: bool,
+    insecure: bool,
+    workers: int,
+    log_level: str,
+    fd: int | None,
+    lifeline: int | None,
 ) -> None:
     """Answer calls.
 
@@ -86,10 +96,10 @@ def serve(
         options = ["--root", str(root), "--log-level", log_level]
         options += ["--offline"] * offline + ["--insecure"] * insecure
         sys.exit(processes.supervise(options, listener, workers, {**os.environ, "DIALPLAN_SECRET": told.secret}))
-    server.run(_serve(loading, listener, offline, insecure))
+    server.run(_serve(loading, listener, lifeline, offline, insecure))
 
 
-async def _serve(loading: Loading, listener: Any, offline: bool, insecure: bool) -> None:
+async def _serve(loading: Loading, listener: socket, lifeline: int | None, offline: bool, insecure: bool) -> None:
     shared = os.environ.get(processes.LEDGER_VARIABLE)
     async with AsyncExitStack() as stack:
         offline_url = ""
@@ -100,7 +110,7 @@ async def _serve(loading: Loading, listener: Any, offline: bool, insecure: bool)
         told = environment(os.environ, insecure=insecure, offline_url=offline_url)
         ledger = Folder(Path(shared)) if shared else Memory()
         live: Live = await stack.enter_async_context(answering(loading, told, ledger=ledger))
-        await server.serve(live, listener)
+        await server.serve(live, listener, lifeline)
 
 
 @main.command()

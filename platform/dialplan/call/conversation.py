@@ -60,7 +60,8 @@ class _Ending:
     """An interrupted goodbye takes the hang-up back; the time limit of a call does not bend."""
     mark: str = ""
     """The newest mark after the goodbye's audio; empty while it is not all there."""
-    function_id: str = ""
+    function_id: str | None = None
+    """The request that asked for the end; none where a limit did."""
 
 
 class Conversation:
@@ -138,7 +139,7 @@ class Conversation:
 
     def agent_audio(self, audio: bytes, now: float) -> list[Action]:
         """The agent speaks."""
-        if self._over or self._gated(now):
+        if self._over or not audio or self._gated(now):
             return []
         if not self._opened:
             self._hold(audio)
@@ -157,7 +158,7 @@ class Conversation:
             case deepgram.Welcome():
                 return [SendSettings()]
             case deepgram.SettingsApplied():
-                self._listening, self._kept_alive_at = True, now
+                self._listening, self._kept_alive_at, self._quiet_since = True, now, now
                 return [StartListening()]
             case deepgram.UserStartedSpeaking():
                 return self._barge_in(now)
@@ -221,7 +222,7 @@ class Conversation:
             deadlines.append(self._silence_due())
         if self._ending:
             deadlines.append(self._ending.deadline)
-        elif self._opened:
+        elif self._listening and self._opened:
             deadlines += [self._limit_due(), self._quiet_due()]
         return deadlines
 
@@ -251,7 +252,8 @@ class Conversation:
         return actions
 
     def _time_limits(self, now: float) -> list[Action]:
-        if self._ending or not self._opened:
+        # Before it listens, the service must not be asked to say anything.
+        if self._ending or not (self._listening and self._opened):
             return []
         if now >= self._limit_due():
             return self._say_goodbye(End.LIMIT, GOODBYE_LIMIT, Behavior.INTERRUPT, now)
@@ -280,7 +282,7 @@ class Conversation:
         self._gate_until = now + self._timing.gate
         self._playing_until = now
         self._audio_since_mark = False
-        self._held.clear()
+        self._held, self._held_bytes = [], 0
         actions: list[Action] = [Clear()] if self._opened else []
         if interrupted:
             actions.append(Remember(BargedIn()))
@@ -324,7 +326,7 @@ class Conversation:
     def _said(self, role: Role, content: str, now: float) -> list[Action]:
         if role is Role.USER:
             self._gate_until = None
-            self._quiet_since = now
+            self._quiet_since, self._asked = now, False
         return [Remember(Said(role, content))]
 
     def _audio_done(self, now: float) -> list[Action]:
@@ -338,9 +340,13 @@ class Conversation:
     def _utterance_complete(self) -> list[Action]:
         self._marks += 1
         self._audio_since_mark = False
-        if self._ending:
+        if self._ending and not self._owes_results(self._ending):
             self._ending.mark = self._mark_name()
         return [SetMark(self._mark_name())]
+
+    def _owes_results(self, ending: _Ending) -> bool:
+        """What is said meanwhile is a filler: the model says goodbye when it has every result."""
+        return ending.function_id is not None and bool(self._running)
 
     def _mark_name(self) -> str:
         return f"{self._epoch}-{self._marks}"

@@ -170,8 +170,12 @@ class Caller:
             **self._extra,
         }
         headers = {"x-twilio-signature": self._signature(url.partition("#")[0], form), "user-agent": "TwilioProxy/1.1"}
-        response = await client.post(self._account.dialled(url), data=form, headers=headers)
-        response.raise_for_status()
+        try:
+            response = await client.post(self._account.dialled(url), data=form, headers=headers)
+            response.raise_for_status()
+        except httpx.HTTPError as exc:
+            self.warnings.append(f"11200: {urlsplit(url).path} did not answer: {exc!r}")
+            return None
         return response.text or None
 
     def _signature(self, url: str, form: Mapping[str, str]) -> str:

@@ -63,10 +63,18 @@ def run(serving: Coroutine[Any, Any, None]) -> None:
         runner.run(serving)
 
 
-async def serve(live: Live, listener: socket.socket) -> None:
-    """Answer calls until a signal says otherwise, and until the last call has ended. A second signal ends at once."""
+async def serve(live: Live, listener: socket.socket, lifeline: int | None = None) -> None:
+    """Answer calls until a signal says otherwise, and until the last call has ended. A second signal ends at once.
+
+    Args:
+        live: the calls.
+        listener: where they come in.
+        lifeline: a pipe that closes when the parent process is gone, which counts as a signal.
+    """
     async with asyncio.TaskGroup() as group:
         server = Server(live)
+        if lifeline is not None:
+            server.hang_on(lifeline)
         drain = group.create_task(server.drain_when_asked())
         await server.serve(sockets=[listener])
         drain.cancel()
@@ -107,9 +115,22 @@ class Server(uvicorn.Server):
         if self._live.draining:
             self.should_exit = self.force_exit = True
         else:
-            self._live.draining = True
             logger.info("%s: no new calls; once more to end at once", signal.Signals(sig).name)
-            self._loop.call_soon_threadsafe(self._asked.set)
+            self._ask()
+
+    def hang_on(self, lifeline: int) -> None:
+        """Drain when the parent process is gone: nobody would pass a signal on."""
+
+        def gone() -> None:
+            self._loop.remove_reader(lifeline)
+            logger.error("the parent process is gone; no new calls")
+            self._ask()
+
+        self._loop.add_reader(lifeline, gone)
+
+    def _ask(self) -> None:
+        self._live.draining = True
+        self._loop.call_soon_threadsafe(self._asked.set)
 
     async def drain_when_asked(self) -> None:
         """Wait for a signal, then for the last call; then uvicorn may know."""

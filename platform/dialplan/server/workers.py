@@ -29,19 +29,21 @@ def supervise(arguments: Sequence[str], listener: socket.socket, count: int, var
         count: how many.
         variables: their environment.
     """
-    listener.set_inheritable(True)
+    # The children read this pipe: its end is the end of this process, even by kill -9.
+    lifeline, _ = os.pipe()
     with tempfile.TemporaryDirectory(prefix="dialplan-ledger-") as ledger:
         command = [sys.executable, "-m", "dialplan", "serve", *arguments, "--fd", str(listener.fileno())]
-        workers = _Workers(command, listener.fileno(), {**variables, LEDGER_VARIABLE: ledger})
+        command += ["--lifeline", str(lifeline)]
+        workers = _Workers(command, (listener.fileno(), lifeline), {**variables, LEDGER_VARIABLE: ledger})
         for sig in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sig, workers.pass_on)
         return workers.run(count)
 
 
 class _Workers:
-    def __init__(self, command: Sequence[str], fd: int, variables: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], fds: tuple[int, ...], variables: Mapping[str, str]) -> None:
         self._command = command
-        self._fd = fd
+        self._fds = fds
         self._variables = variables
         self._running: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
         self._ending = False
@@ -74,6 +76,6 @@ class _Workers:
     def _start(self) -> None:
         # A process group of its own: Ctrl-C in a terminal would else reach the workers twice.
         worker = subprocess.Popen(  # noqa: S603 -- this very program
-            self._command, pass_fds=[self._fd], env=dict(self._variables), start_new_session=True
+            self._command, pass_fds=self._fds, env=dict(self._variables), start_new_session=True
         )
         self._running[worker.pid] = (worker, time.monotonic())
