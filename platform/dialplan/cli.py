@@ -121,7 +121,7 @@ async def _serve(loading: Loading, listener: socket, lifeline: int | None, offli
 def check(root: Path, format_: str, no_env: bool, strict: bool) -> None:
     """Find every mistake in every agent file."""
     _read_dotenv(root)
-    loading = load(root, None if no_env else os.environ)
+    loading = _loaded(root, demand_secrets=not no_env)
     found = loading.problems
     match format_:
         case "json":

@@ -1,0 +1,166 @@
+"""The commands, as somebody types them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dialplan.cli import main
+
+GOOD = 'numbers: ["+15550100001"]\nprompt: You are {{ name }}.\nvariables: {name: Ann}\n'
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DIALPLAN_VAR", str(tmp_path / "var"))
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "good.yaml").write_text(GOOD)
+    return tmp_path
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def bad(root: Path, text: str = 'voise: x\nnumbers: ["+1999"]\n') -> None:
+    (root / "agents" / "bad.yaml").write_text(text)
+
+
+def test_check_of_good_files_says_so_and_exits_0(root: Path) -> None:
+    result = run("check", "--root", root)
+
+    assert (result.exit_code, result.stdout) == (0, "1 agent can answer; no mistakes\n")
+
+
+def test_check_shows_every_mistake_with_its_line_and_exits_1(root: Path) -> None:
+    bad(root, "voise: x\nlimits: {minutes: 999}\n")
+
+    result = run("check", "--root", root)
+
+    assert result.exit_code == 1
+    assert 'agents/bad.yaml:1:1  error E104: unknown key "voise"' in result.stdout
+    assert "^^^^^ did you mean" in result.stdout
+    assert "agents/bad.yaml:2:19" in result.stdout
+    assert "E102" in result.stdout
+    assert result.stderr == ""
+
+
+def test_check_as_json_is_an_array_of_objects(root: Path) -> None:
+    bad(root)
+
+    found = json.loads(run("check", "--root", root, "--format", "json").stdout)
+
+    keys = {"file", "line", "column", "end_line", "end_column", "code", "severity", "message", "help"}
+    assert all(set(problem) == keys for problem in found)
+    assert {problem["code"] for problem in found} == {"E102", "E104"}
+
+
+def test_check_as_json_of_good_files_is_an_empty_array(root: Path) -> None:
+    result = run("check", "--root", root, "--format", "json")
+
+    assert (result.exit_code, json.loads(result.stdout)) == (0, [])
+
+
+def test_check_for_github_writes_annotations(root: Path) -> None:
+    bad(root)
+
+    lines = run("check", "--root", root, "--format", "github").stdout.splitlines()
+
+    assert lines[0].startswith("::error file=agents/bad.yaml,line=1,col=1,")
+
+
+def test_check_without_the_environment_asks_for_no_secret(root: Path) -> None:
+    bad(root, 'numbers: ["+1555"]\nprompt: x\ndeepgram: {api_key: "${DIALPLAN_TEST_UNSET}"}\n')
+
+    assert run("check", "--root", root).exit_code == 1
+    assert run("check", "--root", root, "--no-env").exit_code == 0
+
+
+def test_strict_takes_a_warning_for_an_error(root: Path) -> None:
+    bad(root, "prompt: x\n")
+
+    assert run("check", "--root", root).exit_code == 0
+    assert run("check", "--root", root, "--strict").exit_code == 1
+
+
+@pytest.mark.parametrize("arguments", [("check", "--format", "xml"), ("nonsense",), ("serve", "--port", "x")])
+def test_a_wrong_command_goes_to_stderr_and_exits_2(arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "routes", "settings", "rehearse", "demo", "serve"])
+def test_a_folder_without_agents_is_said_in_words(tmp_path: Path, command: str) -> None:
+    result = run(command, "--root", tmp_path, *(["x"] if command == "settings" else []))
+
+    assert result.exit_code in (1, 2)
+    assert "agents" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_settings_are_json_with_the_facts_that_were_given(root: Path) -> None:
+    (root / "agents" / "facts.yaml").write_text('prompt: "{{ call.from }} {{ call.to }} {{ call.params.tier }}"\n')
+
+    result = run("settings", "facts", "--root", root, "--from", "+1", "--to", "+2", "--param", "tier=gold")
+
+    assert json.loads(result.stdout)["agent"]["think"]["prompt"] == "+1 +2 gold"
+
+
+def test_settings_show_secrets_by_their_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLM_KEY", "canary-value")
+    think = 'think: {provider: open_ai, model: x, endpoint: {url: "https://x", headers: {a: "Bearer ${LLM_KEY}"}}}\n'
+    (root / "agents" / "secret.yaml").write_text("prompt: x\n" + think)
+
+    result = run("settings", "secret", "--root", root)
+
+    assert "Bearer ${LLM_KEY}" in result.stdout
+    assert "canary-value" not in result.output
+
+
+def test_an_agent_with_a_typing_mistake_is_suggested(root: Path) -> None:
+    result = run("settings", "goood", "--root", root)
+
+    assert result.exit_code == 2
+    assert 'did you mean "good"?' in result.stderr
+
+
+def test_routes_lists_who_answers_what(root: Path) -> None:
+    result = run("routes", "--root", root)
+
+    assert result.stdout.split() == ["+15550100001", "good", "agents/good.yaml:1:11"]
+
+
+def test_routes_of_a_number_says_who_answers_and_what_else_fits(root: Path) -> None:
+    (root / "agents" / "other.yaml").write_text('numbers: ["+1555*", "*"]\nprompt: x\n')
+
+    result = run("routes", "--root", root, "+15550100001")
+
+    assert "answered by good" in result.stdout
+    assert "+1555*" in result.stdout
+    assert result.exit_code == 0
+
+
+def test_routes_of_a_number_that_nobody_answers_exits_1(root: Path) -> None:
+    assert run("routes", "--root", root, "+1999").exit_code == 1
+
+
+def test_routes_as_json(root: Path) -> None:
+    rows = json.loads(run("routes", "--root", root, "--json").stdout)
+
+    assert rows == [{"route": "+15550100001", "agent": "good", "file": "agents/good.yaml", "line": 1}]
+
+
+def test_schema_is_the_json_schema_of_an_agent_file(root: Path) -> None:
+    schema = json.loads(run("schema").stdout)
+
+    assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
+    assert "voice" in schema["properties"]
+
+
+def test_version_and_help(root: Path) -> None:
+    assert "0.1.0" in run("--version").stdout
+    assert "rehearse" in run("--help").stdout
