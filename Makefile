@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format clean
+.PHONY: demo test check format reference clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed-rehearsal ## place one call to each agent and print what was said
@@ -33,3 +33,6 @@ $(VENV)/installed-%: pyproject.toml constraints.txt $(BIN)/python
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+
+reference: $(VENV)/installed-test ## write docs/commands.md from --help
+	$(BIN)/python -c 'from tests import test_docs; test_docs.COMMANDS.write_text(test_docs.commands_page())'

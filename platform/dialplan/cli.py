@@ -104,9 +104,9 @@ async def _serve(loading: Loading, listener: socket, lifeline: int | None, offli
     async with AsyncExitStack() as stack:
         offline_url = ""
         if offline:
-            from dialplan.rehearsal.offline import offline_service  # The extra may not be there.
+            from dialplan.rehearsal import service  # Its packages come with an extra.
 
-            offline_url = await stack.enter_async_context(offline_service(loading.dialplan.agents))
+            offline_url = await stack.enter_async_context(service.offline(loading.dialplan.agents))
         told = environment(os.environ, insecure=insecure, offline_url=offline_url)
         ledger = Folder(Path(shared)) if shared else Memory()
         live: Live = await stack.enter_async_context(answering(loading, told, ledger=ledger))

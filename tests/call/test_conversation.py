@@ -128,6 +128,16 @@ def test_a_reply_that_was_heard_to_its_mark_cannot_be_interrupted() -> None:
     assert conversation.speech_event(UserStartedSpeaking(), 2.95) == [Clear()]
 
 
+def test_a_reply_whose_first_part_was_heard_can_still_be_interrupted() -> None:
+    conversation = talking()
+    for _ in range(2):
+        conversation.agent_audio(SECOND, 2.0)
+        conversation.speech_event(AgentAudioDone(), 2.0)
+    conversation.marked("0-1", 3.0)
+
+    assert conversation.speech_event(UserStartedSpeaking(), 3.1) == [Clear(), Remember(BargedIn())]
+
+
 def test_late_frames_of_a_reply_that_was_cut_are_dropped() -> None:
     conversation = talking()
     conversation.agent_audio(SECOND, 2.0)

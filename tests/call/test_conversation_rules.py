@@ -158,8 +158,7 @@ class AnyCall(RuleBasedStateMachine):
 
     @rule()
     def the_caller_interrupts(self) -> None:
-        if self.goodbye_asked is not None:
-            self.goodbye_asked = None
+        self.goodbye_asked = None
         self.gate = self.now + TIMING.gate
         self.hear(UserStartedSpeaking())
 
@@ -172,6 +171,7 @@ class AnyCall(RuleBasedStateMachine):
     def the_service_says_something_else(self, event: Event) -> None:
         self.hear(event)
 
+    @precondition(lambda self: self.listening)
     @rule(calls=st.lists(CALLS, min_size=1, max_size=3))
     def the_model_wants_functions(self, calls: list[FunctionCall]) -> None:
         self.gate = 0.0
@@ -291,5 +291,5 @@ class AnyCall(RuleBasedStateMachine):
             assert (self.conversation.deadline() == float("inf")) == self.over
 
 
-AnyCall.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None, database=None)
+AnyCall.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None, database=None)
 TestAnyCall = AnyCall.TestCase

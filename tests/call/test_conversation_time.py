@@ -143,6 +143,16 @@ def test_a_question_that_is_answered_is_asked_again_before_the_goodbye() -> None
     assert [action for _, action in done] == [Inject(STILL_THERE, Behavior.DEFAULT)]
 
 
+def test_a_sound_after_the_question_is_a_sign_of_life() -> None:
+    conversation = talking(Limits(silence=10))
+    flowing(conversation, 1.0, 11.1)
+    conversation.speech_event(UserStartedSpeaking(), 12.0)
+
+    done = flowing(conversation, 12.0, 22.1)
+
+    assert [action for _, action in done] == [Inject(STILL_THERE, Behavior.DEFAULT)]
+
+
 def test_nothing_is_asked_of_a_service_that_does_not_listen_yet() -> None:
     conversation = dialled(Limits(silence=2, minutes=0.05))
     conversation.line_opened(0.5)
@@ -238,6 +248,14 @@ def test_a_stalled_line_is_replaced_by_silence_after_half_a_second() -> None:
     assert times == [pytest.approx(2.5 + 0.08 * n) for n in range(len(times))]
     assert {action.length for _, action in done if isinstance(action, SendSilence)} == {640}
     assert len(done) == 7
+
+
+def test_a_line_has_half_a_second_to_bring_its_first_frame() -> None:
+    conversation = dialled()
+    conversation.speech_event(SettingsApplied(), 0.5)
+    conversation.line_opened(4.0)
+
+    assert [now for now, _ in ticks(conversation, 4.55)] == [4.5]
 
 
 def test_silence_stops_when_the_caller_is_heard_again() -> None:

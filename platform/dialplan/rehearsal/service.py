@@ -92,6 +92,14 @@ async def speech_service(agents: Mapping[str, Agent], ears: Ears) -> AsyncIterat
         yield service
 
 
+@asynccontextmanager
+async def offline(agents: Mapping[str, Agent]) -> AsyncIterator[str]:
+    """The service beside a real server (`serve --offline`), by its address: anybody can call, and is understood as far
+    as the agents' rehearsals go."""
+    async with Ears() as ears, speech_service(agents, ears) as service:
+        yield service.url
+
+
 def _authorized(connection: ServerConnection, request: Request) -> Response | None:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() not in ("token", "bearer") or not key:

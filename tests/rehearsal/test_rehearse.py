@@ -1,0 +1,117 @@
+"""Rehearsals as calls: what is as the file says, and what is not."""
+
+from pathlib import Path
+
+import pytest
+
+from dialplan.call.record import Entry
+from dialplan.rehearsal.rehearse import Outcome, play, stage
+from dialplan.rehearsal.theatre import exit_code, table
+from tests.world import project
+
+PLUGIN = """
+import os, pathlib, time
+from dialplan import FunctionError
+
+def price(thing: str) -> dict[str, object]:
+    '''Price of a thing.'''
+    if thing != "book":
+        raise FunctionError("There is only a book.")
+    return {"price": 5.0}
+
+def files() -> dict[str, int]:
+    folder = pathlib.Path(os.environ["DIALPLAN_VAR"])
+    (folder / "note").touch()
+    return {"found": len(list(folder.iterdir()))}
+"""
+
+AGENT = """
+numbers: ["+15550100001"]
+{greeting}
+prompt: x
+plugins: [plugins.test]
+functions: [price, files, end_call]
+rehearsals:
+  - name: one
+    turns:
+"""
+
+
+async def outcome(tmp_path: Path, turns: str, greeting: str = "") -> tuple[Outcome, list[Entry]]:
+    loading = project(tmp_path, plugin=PLUGIN, a=AGENT.format(greeting=greeting) + turns)
+    agent = loading.dialplan.agents["a"]
+    entries: list[Entry] = []
+    async with stage(loading) as stage_:
+        folder = tmp_path / "wav"
+        found = await play(stage_, agent, agent.rehearsals[0], lambda _, __, entry: entries.append(entry), folder)
+    return found, entries
+
+
+async def test_a_rehearsal_that_goes_as_the_file_says(tmp_path: Path) -> None:
+    turns = """
+      - caller: What does the red book cost?
+        function: {price: {thing: book}}
+        agent: It costs {{ result.price }} dollars, and it is the last one that we have on the shelf.
+      - caller: Wait, thank you, goodbye.
+        interrupts: true
+        function: {end_call: {}}
+        agent: Goodbye, have a nice day.
+"""
+
+    found, _ = await outcome(tmp_path, turns, greeting="greeting: Good morning.")
+
+    assert found.differences == []
+    assert (found.turns, found.barge_ins) == (2, 1)
+    assert found.wav is not None
+    assert found.wav.stat().st_size > 100_000
+
+
+async def test_a_function_that_fails_where_it_should_work_is_a_difference(tmp_path: Path) -> None:
+    turns = """
+      - caller: What does the red car cost?
+        function: {price: {thing: car}}
+        agent: It costs {{ result.price }} dollars.
+"""
+
+    found, _ = await outcome(tmp_path, turns)
+
+    assert any("price" in difference and "There is only a book." in difference for difference in found.differences)
+
+
+@pytest.mark.parametrize("failure", ["error", "timeout"])
+async def test_a_drill_makes_a_function_fail_and_that_is_as_the_file_says(tmp_path: Path, failure: str) -> None:
+    turns = f"""
+      - caller: What does the red book cost?
+        function: {{price: {{thing: book}}}}
+        fails: {failure}
+        agent: I am sorry, I cannot look that up.
+"""
+
+    found, _ = await outcome(tmp_path, turns)
+
+    assert found.differences == []
+
+
+async def test_every_rehearsal_finds_an_empty_folder(tmp_path: Path) -> None:
+    turns = """
+      - caller: Count the files, please.
+        function: {files: {}}
+        agent: I found {{ result.found }}.
+"""
+
+    for _ in range(2):
+        found, entries = await outcome(tmp_path, turns)
+        assert found.differences == []
+        assert '"found": 1' in str(entries)
+
+
+async def test_an_agent_without_a_number_cannot_be_rehearsed(tmp_path: Path) -> None:
+    loading = project(tmp_path, a="prompt: x\nrehearsals: [{name: n, turns: [{caller: Hi., agent: Hi.}]}]\n")
+    agent = loading.dialplan.agents["a"]
+
+    async with stage(loading) as stage_:
+        found = await play(stage_, agent, agent.rehearsals[0], lambda *_: None, None)
+
+    assert "number" in found.differences[0]
+    assert exit_code([found], loading) == 1
+    assert "DIFFERENT" in table([found])
