@@ -61,7 +61,7 @@ class Live:
         return len(self._tasks)
 
     def find(self, call_id: str) -> Session | None:
-        """The call's session, while it lives."""
+        """The call's session, until its end is decided."""
         return self._sessions.get(call_id)
 
     def is_full(self, agent: Agent) -> bool:
@@ -115,6 +115,7 @@ class Live:
         return not session.waiting if session is not None else self.ledger.shared
 
     def _note_end(self, record: Record) -> None:
+        self._sessions.pop(record.call.id, None)
         # Whoever never came here may be on the line of another process.
         if record.end is not None and record.end is not End.NEVER_CAME:
             self.ledger.put(f"end {record.call.id}", record.end.value)
@@ -128,8 +129,6 @@ class Live:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         session = self._tasks.pop(task)
-        if self._sessions.get(session.call.id) is session:
-            del self._sessions[session.call.id]
         if not task.cancelled() and task.exception() is not None:
             logger.error("the call %s failed", session.call.id, exc_info=task.exception())
         if not self._tasks:

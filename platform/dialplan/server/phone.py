@@ -193,6 +193,8 @@ class Phone:
 
     async def stream(self, websocket: WebSocket) -> None:
         """The stream of a call that the webhook has answered; its `start` must show the call's token."""
+        if not self._signed(websocket, [], scheme="ws"):
+            logger.info("a stream's handshake is not signed by Twilio; its token will tell")
         await self._serve(websocket, self._by_token)
 
     async def bin_stream(self, websocket: WebSocket) -> None:
