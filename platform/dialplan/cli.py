@@ -262,7 +262,7 @@ def _show_answering(dialplan: Dialplan, address: str, public_url: str, insecure:
         click.echo(f"  {agent.name:<16} {', '.join(reached)}")
     if public_url:
         click.echo(f"Twilio's webhook: {public_url}/twilio/voice")
-    else:
+    elif not insecure:
         click.echo("PUBLIC_URL is not set: signatures are checked against the address that a request names.", err=True)
     if insecure:
         click.echo("--insecure: whoever reaches this port can place calls.", err=True)

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import functools
 import json
-import logging
 import secrets
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping
@@ -31,8 +30,6 @@ from dialplan.facts import Call
 from dialplan.rehearsal.ears import Ears, Endpointer, SpeechEnded, SpeechStarted
 from dialplan.rehearsal.script import Script
 from dialplan.rehearsal.speech import AGENT_VOICE, speak
-
-logger = logging.getLogger(__name__)
 
 #: Seconds without any message after which Deepgram gives up.
 IDLE_SECONDS = 12.0
@@ -84,9 +81,7 @@ class SpeechService:
 async def speech_service(agents: Mapping[str, Agent], ears: Ears) -> AsyncIterator[SpeechService]:
     """A service on a free port of this machine."""
     service = SpeechService(agents, ears)
-    async with serve(
-        service.handle, "127.0.0.1", 0, compression=None, process_request=_authorized, logger=logger
-    ) as server:
+    async with serve(service.handle, "127.0.0.1", 0, compression=None, process_request=_authorized) as server:
         port = server.sockets[0].getsockname()[1]
         service.url = f"ws://127.0.0.1:{port}/v1/agent/converse"
         yield service

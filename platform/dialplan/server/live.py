@@ -124,7 +124,7 @@ class Live:
         """Take no new calls, and wait until the last one has ended."""
         self.draining = True
         if self._tasks:
-            logger.info("draining: %d calls are on the line", len(self._tasks))
+            logger.info("draining; on the line: %d", len(self._tasks))
         await self._idle.wait()
 
     def _ended(self, task: asyncio.Task[None]) -> None:

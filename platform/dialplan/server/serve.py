@@ -58,7 +58,7 @@ def address(listener: socket.socket) -> str:
 def run(serving: Coroutine[Any, Any, None]) -> None:
     """Run the process's one event loop: uvloop's where there is one."""
     sys.setswitchinterval(SWITCH_INTERVAL)
-    factory = uvicorn.Config(lambda: None, loop="auto").get_loop_factory()
+    factory = uvicorn.Config(lambda: None, log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(serving)
 
