@@ -229,10 +229,33 @@ def saying_goodbye(now: float = 2.0) -> Conversation:
 def test_end_call_is_answered_so_that_the_model_says_goodbye() -> None:
     actions = talking().speech_event(request(call("end_call", "fc_end")), 2.0)
 
-    assert [type(action) for action in actions] == [Answer]
+    assert [type(action) for action in actions] == [Answer, Remember]
     assert isinstance(actions[0], Answer)
     assert actions[0].request.id == "fc_end"
     assert "goodbye" in actions[0].content
+
+
+def test_an_utterance_that_is_only_now_complete_is_no_goodbye() -> None:
+    conversation = talking()
+    conversation.agent_audio(SECOND, 1.0)
+    conversation.speech_event(request(call("end_call", "fc_end")), 1.5)
+
+    late = conversation.speech_event(AgentAudioDone(), 1.6)
+    heard = conversation.marked("0-1", 2.0)
+
+    assert late == [SetMark("0-1")]
+    assert heard == []
+
+
+def test_the_goodbye_is_waited_for_behind_what_the_caller_has_still_to_hear() -> None:
+    conversation = talking()
+    conversation.agent_audio(SECOND * 20, 1.0)
+    conversation.speech_event(request(call("end_call", "fc_end")), 2.0)
+
+    before, after = conversation.tick(17.5), conversation.tick(36.5)
+
+    assert HangUp(End.AGENT) not in before
+    assert after == [HangUp(End.AGENT)]
 
 
 def test_the_line_closes_when_the_goodbye_was_heard() -> None:

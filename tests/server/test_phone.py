@@ -262,7 +262,7 @@ async def test_without_a_public_url_the_address_of_the_request_counts(tmp_path: 
 
 
 async def test_a_prompt_that_cannot_be_rendered_is_told_as_an_apology(tmp_path: Path) -> None:
-    broken = f'numbers: ["{NUMBER}"]\nvariables: {{x: 1}}\nprompt: "{{{{ x.y.z }}}}"\n'
+    broken = f'numbers: ["{NUMBER}"]\nprompt: "{{{{ 1 // (call.params.shares | int) }}}}"\n'
 
     async with speech_service(never) as service, server_for(project(tmp_path, a=broken), service.url) as world:
         await post(world, "/twilio/voice", form())

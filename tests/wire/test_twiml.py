@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.datastructures import FormData
+from starlette.datastructures import ImmutableMultiDict
 from twilio.request_validator import RequestValidator
 from twilio.twiml.voice_response import Connect, VoiceResponse
 
@@ -67,7 +67,7 @@ def test_a_signature_of_a_url_that_looks_alike_is_refused(vector: dict[str, Any]
 
 @given(SECRETS, PARAMETERS)
 def test_any_form_is_signed_as_twilios_package_signs_it(token: str, parameters: list[tuple[str, str]]) -> None:
-    expected = RequestValidator(token).compute_signature(WEBHOOK, FormData(parameters))
+    expected = RequestValidator(token).compute_signature(WEBHOOK, ImmutableMultiDict(parameters))
 
     assert twiml.signature(token, WEBHOOK, parameters) == expected
 
@@ -82,7 +82,7 @@ def test_the_order_of_a_forms_fields_does_not_matter(parameters: list[tuple[str,
 def test_every_value_of_a_repeated_field_is_signed() -> None:
     parameters = [("Digits", "2"), ("To", "+15550100001"), ("Digits", "1"), ("Digits", "2"), ("Empty", "")]
 
-    signature = RequestValidator(TOKEN).compute_signature(WEBHOOK, FormData(parameters))
+    signature = RequestValidator(TOKEN).compute_signature(WEBHOOK, ImmutableMultiDict(parameters))
 
     assert twiml.is_signed(TOKEN, WEBHOOK, parameters, signature)
     assert not twiml.is_signed(TOKEN, WEBHOOK, dict(parameters).items(), signature)
@@ -127,7 +127,7 @@ def test_what_we_sign_twilios_package_validates(
 
     signature = twiml.signature(TOKEN, url, parameters)
 
-    assert RequestValidator(TOKEN).validate(url, FormData(parameters), signature)
+    assert RequestValidator(TOKEN).validate(url, ImmutableMultiDict(parameters), signature)
 
 
 @given(PARAMETERS, st.text())

@@ -24,7 +24,7 @@ from dialplan.call.actions import (
     SetMark,
     StartListening,
 )
-from dialplan.call.record import BargedIn, End, Said
+from dialplan.call.record import BargedIn, End, Ran, Said
 from dialplan.call.timing import Timing
 from dialplan.config.model import Builtin, Endpoint, Function, Limits, OnInterrupt
 from dialplan.wire import deepgram
@@ -58,6 +58,8 @@ class _Ending:
     deadline: float
     revocable: bool = True
     """An interrupted goodbye takes the hang-up back; the time limit of a call does not bend."""
+    begun: bool = False
+    """Audio has come since it was asked for: an utterance that is only now complete was no goodbye."""
     mark: str = ""
     """The newest mark after the goodbye's audio; empty while it is not all there."""
     function_id: str | None = None
@@ -147,7 +149,7 @@ class Conversation:
         self._audio_since_mark = True
         self._playing_until = max(now, self._playing_until) + len(audio) / BYTES_PER_SECOND
         if self._ending:
-            self._ending.mark = ""  # There is more to hear than what was marked.
+            self._ending.begun, self._ending.mark = True, ""  # There is more to hear than what was marked.
         return [Play(audio)]
 
     def speech_event(self, event: deepgram.Event, now: float) -> list[Action]:  # noqa: C901 -- one flat case per event
@@ -278,15 +280,19 @@ class Conversation:
     def _barge_in(self, now: float) -> list[Action]:
         interrupted = now < self._playing_until
         self._someone_speaks(now)
-        self._epoch += 1
         self._gate_until = now + self._timing.gate
-        self._playing_until = now
-        self._audio_since_mark = False
-        self._held, self._held_bytes = [], 0
-        actions: list[Action] = [Clear()] if self._opened else []
+        actions = self._cut(now)
         if interrupted:
             actions.append(Remember(BargedIn()))
         return actions + self._stop_interruptible()
+
+    def _cut(self, now: float) -> list[Action]:
+        """Nobody will hear what was not heard yet."""
+        self._epoch += 1
+        self._playing_until = now
+        self._audio_since_mark = False
+        self._held, self._held_bytes = [], 0
+        return [Clear()] if self._opened else []
 
     def _someone_speaks(self, now: float) -> None:
         self._quiet_since, self._asked = now, False
@@ -340,7 +346,7 @@ class Conversation:
     def _utterance_complete(self) -> list[Action]:
         self._marks += 1
         self._audio_since_mark = False
-        if self._ending and not self._owes_results(self._ending):
+        if self._ending and self._ending.begun and not self._owes_results(self._ending):
             self._ending.mark = self._mark_name()
         return [SetMark(self._mark_name())]
 
@@ -369,8 +375,7 @@ class Conversation:
         if function is None or isinstance(function.runs, Endpoint):
             return [Answer(request, error_content(f"Unknown function: {request.name}"))]
         if function.runs is Builtin.END_CALL:
-            self._ending = self._ending or _Ending(End.AGENT, now + self._timing.goodbye, function_id=request.id)
-            return [Answer(request, json.dumps({"status": "The call ends as soon as you have said goodbye."}))]
+            return self._end_call(request, now)
         filler_at = now + self._timing.filler if function.filler else None
         self._running[request.id] = _Running(request, function, filler_at)
         return [Run(request, function)]
@@ -382,10 +387,19 @@ class Conversation:
 
     # The end.
 
+    def _end_call(self, request: FunctionCall, now: float) -> list[Action]:
+        """The goodbye comes after what the caller has still to hear."""
+        deadline = max(now, self._playing_until) + self._timing.goodbye
+        self._ending = self._ending or _Ending(End.AGENT, deadline, function_id=request.id)
+        content = json.dumps({"status": "The call ends as soon as you have said goodbye."})
+        return [Answer(request, content), Remember(Ran(request.name, request.arguments, content, 0.0))]
+
     def _say_goodbye(self, end: End, text: str, behavior: Behavior, now: float) -> list[Action]:
         self._ending = _Ending(end, now + self._timing.goodbye, revocable=end is not End.LIMIT)
         self._gate_until = None
-        return [Inject(text, behavior)]
+        # What interrupts the agent would else wait in Twilio's buffer behind what it has interrupted.
+        cut = self._cut(now) if behavior is Behavior.INTERRUPT else []
+        return [*cut, Inject(text, behavior)]
 
     def _hang_up(self, end: End) -> list[Action]:
         if self._over:

@@ -6,6 +6,7 @@ one's audio, and a stuck one is left behind in a daemon thread that cannot keep 
 """
 
 import asyncio
+import contextlib
 import contextvars
 import dataclasses
 import datetime
@@ -18,7 +19,8 @@ import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -53,6 +55,7 @@ class Functions:
         self.drills: dict[tuple[str, str], Failure] = {}
         """Failures that a rehearsal has asked for, by call id and function name."""
         self._loop = asyncio.new_event_loop()
+        self._left = False
         self._thread = threading.Thread(target=self._run_loop, name="plugins", daemon=True)
         self._working = 0
         self._client = httpx.Client(headers={"user-agent": f"dialplan/{__version__}"})
@@ -64,7 +67,7 @@ class Functions:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._leave_loop)
         await asyncio.to_thread(self._thread.join, 1.0)
         if not self._thread.is_alive():
             self._loop.close()
@@ -101,11 +104,19 @@ class Functions:
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        while not self._left:
+            try:
+                self._loop.run_forever()
+            except (SystemExit, KeyboardInterrupt):  # asyncio lets these two through, whichever coroutine raised them.
+                logger.warning("a plugin tried to end the process")
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
         # One round, so that cancelled coroutines can close what they hold.
         self._loop.run_until_complete(asyncio.sleep(0))
+
+    def _leave_loop(self) -> None:
+        self._left = True
+        self._loop.stop()
 
 
 class _Work:
@@ -141,17 +152,32 @@ class _Work:
         def work() -> None:
             content = self._content()
             # The server's loop is closed where the process ends while a function hangs.
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(deliver, content)
 
         context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(work,), name=self._function.name, daemon=True).start()
+        thread = threading.Thread(target=context.run, args=(work,), name=self._function.name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # The system has no thread left.
+            logger.exception("%s was not run", self._function.name)
+            finished()
+            return error_content(BUSY)
         try:
             return await answer
         finally:
             self._abandon()
 
     def _content(self) -> str:
+        try:
+            return self._outcome()
+        except CancelledError:
+            return error_content(TOOK_TOO_LONG)
+        except BaseException:  # A stranger's code may raise anything, SystemExit too; the call goes on.
+            logger.exception("the function %s failed", self._function.name)
+            return error_content(FAILED)
+
+    def _outcome(self) -> str:
         try:
             arguments = self._checked()
             match self._function.runs:
@@ -163,12 +189,10 @@ class _Work:
                     raise TypeError(f"{other} is not run here")
             return _as_json(result)
         except FunctionError as exc:
-            return error_content(str(exc))
-        except CancelledError:
-            return error_content(TOOK_TOO_LONG)
-        except BaseException:  # A stranger's code may raise anything, SystemExit too; the call goes on.
-            logger.exception("the function %s failed", self._function.name)
-            return error_content(FAILED)
+            words = str(exc)
+            if not words:
+                raise
+            return error_content(words[:MAX_RESULT])
 
     def _checked(self) -> dict[str, Any]:
         """The arguments, held against the function's JSON Schema.
@@ -177,7 +201,7 @@ class _Work:
             FunctionError: they do not fit; the text lets the model correct them.
         """
         try:
-            arguments = json.loads(self._arguments or "{}")
+            arguments = json.loads(self._arguments.strip() or "{}", parse_constant=_refuse)
         except (ValueError, RecursionError):
             raise FunctionError("The arguments are not JSON.") from None
         mistakes = [mistake.message for mistake in self._function.arguments.iter_errors(arguments)]
@@ -204,17 +228,10 @@ class _Work:
         return future.result()
 
     def _request(self, http: Http, arguments: dict[str, Any]) -> object:
-        # An argument that was left out is an empty text in the templates, not a mistake.
-        known = dict.fromkeys(self._function.parameters.get("properties", {}), "")
-        names = {**self._names, **known, **arguments}
-        response = self._client.request(
-            http.method,
-            http.url.render_url(names),
-            headers={name: template.render(names) for name, template in http.headers.items()},
-            params={name: template.render(names) for name, template in http.query.items()} or None,
-            json=_filled(http.json, names) if http.json is not None else None,
-            timeout=self._function.timeout,
-        )
+        # An argument that was left out is an empty text in the templates, not a mistake; one that nobody declared is
+        # none at all, or a model could put it in the place of a fact of the call.
+        declared = self._function.parameters.get("properties", {})
+        response = self._response(http, {**self._names, **{name: arguments.get(name, "") for name in declared}})
         if not response.is_success:
             logger.warning("%s was answered with status %d", self._function.name, response.status_code)
             raise FunctionError(f"The service answered with the error {response.status_code}.")
@@ -222,6 +239,38 @@ class _Work:
             return response.json()
         except ValueError:
             return response.text
+
+    def _response(self, http: Http, names: Mapping[str, object]) -> httpx.Response:
+        query = {name: template.render(names) for name, template in http.query.items()}
+        try:
+            return self._client.request(
+                http.method,
+                _address(http.url.render_url(names)).copy_merge_params(query),
+                headers=[(name.encode(), template.render(names).encode()) for name, template in http.headers.items()],
+                json=_filled(http.json, names) if http.json is not None else None,
+                timeout=self._function.timeout,
+            )
+        except httpx.TimeoutException:
+            raise FunctionError(TOOK_TOO_LONG) from None
+        except httpx.HTTPError as exc:  # Its text may hold a header, and that a secret.
+            logger.warning("%s cannot be requested: %s", self._function.name, type(exc).__name__)
+            raise FunctionError(FAILED) from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    """Python reads NaN and Infinity, which are no JSON."""
+    raise ValueError(constant)
+
+
+def _address(url: str) -> httpx.URL:
+    """The address of a request.
+
+    Raises:
+        FunctionError: a value in it is `..`, which no quoting keeps from taking the path before it away.
+    """
+    if not {".", ".."}.isdisjoint(urlsplit(url).path.split("/")):
+        raise FunctionError("The arguments do not fit: a value cannot be nothing but dots.")
+    return httpx.URL(url)
 
 
 def _filled(body: Any, names: Mapping[str, object]) -> Any:

@@ -91,6 +91,7 @@ class Session:
         # One thing at a time: what was decided first is sent first, though sending may have to wait.
         self._performing = asyncio.Lock()
         self._rescheduled = asyncio.Event()
+        self._stuck = End.LINE_LOST  # How the call ends if what is being sent is never taken.
         self._hung_up = asyncio.Event()
         self.ended = asyncio.Event()
         """Set when everything is closed and the record is complete."""
@@ -255,7 +256,7 @@ class Session:
                         await self._perform(action)
             except TimeoutError:
                 logger.warning("a socket has taken nothing for %g s", self._timing.send)
-                self._hang_up(End.LINE_LOST)
+                self._hang_up(self._stuck)
         self._rescheduled.set()
 
     async def _perform(self, action: Action) -> None:  # noqa: C901 -- one flat case per action
@@ -332,12 +333,14 @@ class Session:
     async def _send_line(self, message: str) -> None:
         if self._line is None or self._hung_up.is_set():
             return
+        self._stuck = End.LINE_LOST
         with contextlib.suppress(LineLost):  # The task that reads it hears the same, and says so.
             await self._line.send(message)
 
     async def _send_speech(self, message: str | bytes) -> None:
         if self._speech is None or self._hung_up.is_set():
             return
+        self._stuck = End.SPEECH_LOST
         with contextlib.suppress(SpeechError):  # The task that reads it hears the same, and says so.
             await self._speech.send(message)
 

@@ -6,6 +6,7 @@ field that an agent leaves out is left out here too.
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from datetime import datetime
 from typing import Any
 
@@ -33,7 +34,7 @@ def settings(agent: Agent, call: Call) -> dict[str, Any]:
         # By tag, Deepgram's usage reports tell agents apart; the offline service finds rehearsals by it.
         "tags": [f"agent:{agent.name}"],
         "flags": {"history": False},
-        "audio": _AUDIO,
+        "audio": deepcopy(_AUDIO),
         "agent": {
             "listen": {"provider": _listen(agent.listen, agent.language)},
             "think": _one_or_all([_think(think, agent, names) for think in agent.think]),

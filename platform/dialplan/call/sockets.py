@@ -4,6 +4,7 @@ What each can do, and how the speech service is dialled. What travels on them is
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -94,7 +95,11 @@ def dialler(close_seconds: float) -> Dial:
         try:
             yield _DeepgramSocket(connection)
         finally:
-            await connection.close()
+            # Its own time limit does not hold where the other side has stopped reading.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(close_seconds):
+                    await connection.close()
+            connection.transport.abort()
 
     return dial
 
@@ -114,7 +119,7 @@ async def _opened(url: str, api_key: str, tls: ssl.SSLContext, close_seconds: fl
         status = exc.response.status_code
         reason = _REASONS.get(status, "")
         raise SpeechRefused(f"the speech service refused the call with status {status}{reason}", str(status)) from exc
-    except (OSError, websockets.InvalidHandshake, websockets.InvalidURI, asyncio.IncompleteReadError) as exc:
+    except (OSError, ValueError, websockets.InvalidHandshake, websockets.InvalidURI) as exc:
         raise SpeechLost(f"the speech service at {urlsplit(url).netloc} does not answer: {exc}", "unreachable") from exc
 
 

@@ -15,6 +15,9 @@ from dialplan.config.plugins import PluginLoader
 from dialplan.config.problems import Place, Problem
 from dialplan.config.reading import Project
 
+#: Characters of a route that count; an address has 255 at most.
+_LONGEST = 300
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -41,8 +44,9 @@ class Dialplan:
     def matching(self, to: str) -> list[Route]:
         """Every route that fits a number, the most specific first."""
         address = canonical(to)
-        patterns = [address, *(address[:length] + "*" for length in range(len(address), -1, -1))]
-        return [self.numbers[pattern] for pattern in patterns if pattern in self.numbers]
+        # Whoever calls chooses the address; what is longer than any route has no more prefixes to offer.
+        prefixes = (address[:length] + "*" for length in range(min(len(address), _LONGEST), -1, -1))
+        return [self.numbers[pattern] for pattern in (address, *prefixes) if pattern in self.numbers]
 
     def answer_stream(self, path: str, to: str) -> Route | None:
         """Who answers a stream on a path; where agents share the path, `to` decides among them."""
@@ -73,7 +77,8 @@ def load(root: Path, environment: Mapping[str, str] | None) -> Loading:
         environment: values for `${NAME}`; None checks without them.
     """
     layers = Layers(root)
-    project = Project(layers, PluginLoader(root), environment)
+    plugins = PluginLoader(root)
+    project = Project(layers, plugins, environment)
     agents: list[Agent] = []
     set_aside: list[str] = []
     problems = layers.overlooked()
@@ -81,13 +86,14 @@ def load(root: Path, environment: Mapping[str, str] | None) -> Loading:
         agent, found = read_agent(project, file)
         problems += found
         if agent is None:
-            set_aside.append(file.relative_to(layers.folder).with_suffix("").as_posix())
+            set_aside.append(layers.agent_name(file))
         else:
             agents.append(agent)
     dialplan, conflicts = connect(agents)
     set_aside += [agent.name for agent in agents if agent.name not in dialplan.agents]
     unique = tuple(dict.fromkeys([*problems, *conflicts]))
-    return Loading(dialplan, tuple(sorted(unique, key=lambda p: p.place)), layers.texts, tuple(set_aside))
+    texts = layers.texts | plugins.texts
+    return Loading(dialplan, tuple(sorted(unique, key=lambda p: p.place)), texts, tuple(set_aside))
 
 
 def connect(agents: Iterable[Agent]) -> tuple[Dialplan, list[Problem]]:
@@ -122,12 +128,18 @@ def _number_conflicts(agent: Agent, taken: Mapping[str, Route]) -> Iterable[Prob
             message = f"{number} is answered by {other.agent.name} already ({other.place})"
             yield Problem("E501", place, message, "one number, one agent: remove it from one of the two")
         elif canonical(number) in seen:
-            yield Problem("E501", place, f"{number} stands twice, first in {seen[canonical(number)]}", "remove one")
-        seen[canonical(number)] = place
+            message = f"{number} stands twice; the first is in {seen[canonical(number)]}"
+            yield Problem("E501", place, message, "remove one of the two")
+        seen.setdefault(canonical(number), place)
 
 
 def _stream_conflicts(agent: Agent, taken: Mapping[str, tuple[Route, ...]]) -> Iterable[Problem]:
+    seen: dict[str, Place] = {}
     for path, place in agent.streams:
+        if path in seen:
+            message = f"{path} stands twice; the first is in {seen[path]}"
+            yield Problem("E502", place, message, "remove one of the two")
+        seen.setdefault(path, place)
         for other in taken.get(path, ()):
             if not agent.numbers or not other.agent.numbers:
                 message = f"{path} is answered by {other.agent.name} already ({other.place})"

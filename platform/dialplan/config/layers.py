@@ -4,6 +4,9 @@ Reads files; knows nothing of what the keys mean.
 """
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os.path import exists, isfile  # Path's own raise for names that no file can have.
 from pathlib import Path
 
 from dialplan.config import source
@@ -14,6 +17,17 @@ from dialplan.config.source import Node
 MAX_EXTENDS = 2
 
 DEFAULTS = "_defaults"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """An agent's own file with all that lies under it."""
+
+    tree: Node | None
+    """None where the agent's own file cannot be read."""
+    problems: tuple[Problem, ...]
+    complete: bool
+    """False where something that lies under it could not be read: a key that is missing may stand there."""
 
 
 class Layers:
@@ -28,20 +42,39 @@ class Layers:
 
     def agent_files(self) -> list[Path]:
         """Every agent's file, in the order of their names; `_x.yaml` and what begins with a dot are none."""
-        found = (path for path in self.folder.rglob("*.yaml") if path.is_file())
-        return sorted(path for path in found if not _set_apart(path.relative_to(self.folder)))
+        found = (path for path in self.folder.rglob("*.yaml") if isfile(path) or _leads_nowhere(path))
+        return sorted(path for path in found if not self._set_apart(path))
 
     def overlooked(self) -> list[Problem]:
-        """Files that somebody may well take for agents."""
-        return [
-            Problem("W502", Place(self.name(path)), "this file is not read", f"name it {path.stem}.yaml")
-            for path in sorted(self.folder.rglob("*.yml"))
-            if not _set_apart(path.relative_to(self.folder))
-        ]
+        """What keeps somebody's agents from being found: a folder that is not there, files with another ending."""
+        if not self.folder.is_dir():
+            help_text = "go to your project, or name it with --root"
+            return [Problem("E007", Place("agents"), "there is no folder agents/ here", help_text)]
+        if not self.agent_files():
+            return [*self._other_endings(), Problem("W503", Place("agents"), "no agent stands in the folder agents/")]
+        return list(self._other_endings())
+
+    def _other_endings(self) -> Iterator[Problem]:
+        for path in sorted(self.folder.rglob("*")):
+            ending = re.search(r"(?i)\.(yml|yaml|yml\.txt|yaml\.txt)$", path.name)
+            if not ending or any(part.startswith(".") for part in path.relative_to(self.folder).parts):
+                continue
+            if path.is_dir():
+                message, help_text = "this is a folder; an agent is a file", f"name it {path.name[: ending.start()]}"
+                yield Problem("W502", Place(self.name(path)), message, help_text)
+            elif path.suffix != ".yaml":
+                help_text = f"name it {path.name[: ending.start()]}.yaml"
+                yield Problem("W502", Place(self.name(path)), "this file is not read", help_text)
 
     def name(self, file: Path) -> str:
         """The file as problems name it."""
-        return file.relative_to(self.root).as_posix() if file.is_relative_to(self.root) else file.as_posix()
+        name = file.relative_to(self.root).as_posix() if file.is_relative_to(self.root) else file.as_posix()
+        # A file system may hold names that are no text; they could not be printed.
+        return name.encode(errors="surrogateescape").decode(errors="replace")
+
+    def agent_name(self, file: Path) -> str:
+        """The file's stem, with its folder: `acme/pharmacy`."""
+        return self.name(file).removeprefix("agents/").removesuffix(".yaml")
 
     def text(self, file: Path) -> str:
         """A file's content.
@@ -52,35 +85,44 @@ class Layers:
         """
         name = self.name(file)
         if name not in self.texts:
-            self.texts[name] = file.read_text("utf-8")
+            self.texts[name] = file.read_text("utf-8-sig")
         return self.texts[name]
 
-    def resolved(self, file: Path) -> tuple[Node | None, list[Problem]]:
-        """An agent's tree with all that lies under it; None where any of these cannot be read."""
-        below = [path for path in self._defaults(file) if path.is_file()]
+    def resolved(self, file: Path) -> Resolved:
+        """An agent's tree with all that lies under it, as far as that can be read."""
         layers, problems = self._with_extended(file)
-        defaults = [self._read(path) for path in below]
-        problems = [problem for _, found in defaults for problem in found] + problems
-        trees = [tree for tree, _ in defaults] + list(reversed(layers))
-        merged: Node | None = None
-        for tree in trees:
-            if tree is None:
-                return None, problems
-            merged = source.merge(merged, tree) if merged else tree
-        return merged, problems
+        below = [self._read_defaults(path) for path in self._defaults(file) if isfile(path)]
+        problems = [problem for _, found in below for problem in found] + problems
+        if layers[0] is None:
+            return Resolved(None, tuple(problems), False)
+        trees = [tree for tree, _ in below] + list(reversed(layers))
+        readable = [tree for tree in trees if tree is not None]
+        merged = readable[0]
+        for tree in readable[1:]:
+            merged = source.merge(merged, tree)
+        return Resolved(merged, tuple(problems), len(readable) == len(trees))
 
     def _defaults(self, file: Path) -> list[Path]:
         """The `_defaults.yaml` of every folder from agents/ down to the file's own."""
         folders = [folder for folder in file.parents if folder.is_relative_to(self.folder)]
         return [folder / f"{DEFAULTS}.yaml" for folder in reversed(folders)]
 
+    def _read_defaults(self, file: Path) -> tuple[Node | None, list[Problem]]:
+        tree, problems = self._read(file)
+        extends = tree.get("extends") if tree else None
+        if tree is None or extends is None:
+            return tree, problems
+        message = f"{DEFAULTS}.yaml lies under every agent and builds on no other file"
+        problem = Problem("E504", tree.key_place("extends"), message, "write what it needs into the file itself")
+        return tree.without([("extends",)]), [*problems, problem]
+
     def _with_extended(self, file: Path) -> tuple[list[Node | None], list[Problem]]:
-        """The file's own tree, then those that it extends, nearest first."""
+        """The file's own tree, then those that it extends, nearest first; None for one that cannot be had."""
         tree, problems = self._read(file)
         layers, problems, seen = [tree], list(problems), [file]
         while tree is not None and (extends := tree.get("extends")) is not None:
             if not re.fullmatch(r"_[^/\\]*", extends.raw):
-                break  # The schema says what is wrong with it.
+                return [*layers, None], problems  # The schema says what is wrong with it.
             base = seen[-1].parent / f"{extends.raw}.yaml"
             problem = self._extends_problem(extends, base, seen)
             if problem:
@@ -93,12 +135,15 @@ class Layers:
 
     def _extends_problem(self, extends: Node, base: Path, seen: list[Path]) -> Problem | None:
         if base in seen:
-            return Problem("E504", extends.place, f"{self.name(base)} is extended in a circle")
+            return Problem("E504", extends.place, f"{extends.raw} is extended in a circle", "remove one extends:")
         if len(seen) > MAX_EXTENDS:
-            return Problem("E504", extends.place, f"at most {MAX_EXTENDS} files can lie under an agent")
-        if not base.is_file():
-            beside = [path.stem for path in base.parent.glob("_*.yaml")]
-            return Problem("E503", extends.place, f"there is no {self.name(base)}", did_you_mean(base.stem, beside))
+            message = f"{extends.raw} would be the third file under this agent; two are the most"
+            return Problem("E504", extends.place, message, "move what it holds into one of the two")
+        if not isfile(base):
+            beside = sorted(path.stem for path in base.parent.glob("_*.yaml"))
+            suggestion = did_you_mean(base.stem, beside)
+            help_text = suggestion or (f"there are: {', '.join(beside)}" if beside else "create it")
+            return Problem("E503", extends.place, f"there is no file {self.name(base):.100}", help_text)
         return None
 
     def _read(self, file: Path) -> tuple[Node | None, list[Problem]]:
@@ -111,11 +156,26 @@ class Layers:
         try:
             text = self.text(file)
         except OSError as exc:
-            return None, [Problem("E001", Place(name), f"the file cannot be read: {exc.strerror}")]
-        except UnicodeDecodeError:
-            return None, [Problem("E001", Place(name), "the file is not text in UTF-8", "save it as UTF-8")]
+            return None, [Problem("E001", Place(name), f"the file cannot be read: {reason(exc)}")]
+        except UnicodeDecodeError as exc:
+            return None, [_not_utf8(name, exc)]
         return source.read(name, text)
 
+    def _set_apart(self, file: Path) -> bool:
+        return any(part.startswith(("_", ".")) for part in file.relative_to(self.folder).parts)
 
-def _set_apart(path: Path) -> bool:
-    return any(part.startswith(("_", ".")) for part in path.parts)
+
+def reason(exc: OSError) -> str:
+    """Why the file system said no, in its own words."""
+    return (exc.strerror or "the system gives no reason").lower()
+
+
+def _leads_nowhere(path: Path) -> bool:
+    """A link to a file that is not there: somebody meant it to be an agent."""
+    return path.is_symlink() and not exists(path)
+
+
+def _not_utf8(name: str, exc: UnicodeDecodeError) -> Problem:
+    before = exc.object[: exc.start].decode("utf-8", errors="replace").splitlines() or [""]
+    place = Place(name, len(before), len(before[-1]) + 1, len(before), len(before[-1]) + 2)
+    return Problem("E001", place, "the file is not text in UTF-8", "save it as UTF-8")

@@ -2,25 +2,29 @@
 
 One of two walls against strangers' code: this one imports it (call/functions.py calls it). A module of the project is
 loaded by its path under a private name, since `plugins` may be the name of an installed package, and without `.pyc`
-files, since Python's cache serves stale code after a quick edit of the same size (docs/decisions/0003).
+files, since Python's cache serves stale code after a quick edit of the same size (docs/decisions/0003). What can be
+read off a function is in signatures.py.
 """
 
+import contextlib
 import importlib
 import importlib.machinery
 import importlib.util
 import inspect
 import itertools
+import re
 import sys
 import traceback
 import types
-import typing
+import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from os.path import isfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from dialplan.config.problems import Place, Problem
-from dialplan.facts import Call
+from dialplan.config import signatures
+from dialplan.config.problems import Place, Problem, did_you_mean, lines_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class PluginFunction:
     """It has `**kwargs`."""
     call_arguments: frozenset[str]
     """The arguments that receive the `Call`."""
+    generation: object = field(default=None, repr=False, compare=False)
+    """Keeps the modules of its generation alive, for imports inside of functions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +68,12 @@ class PluginLoader:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._package = f"_dialplan_plugins_{next(self._generations)}"
+        self._generation = _Generation()
         self._loaded: dict[str, Plugin | _Failure] = {}
+        self.texts: dict[str, str] = {}
+        """Contents of files that failed, as problems name them."""
         _FINDER.roots[self._package] = root
+        weakref.finalize(self._generation, _forget, self._package).atexit = False
 
     def load(self, module: str, place: Place) -> Plugin | Problem:
         """A plugin by its name in an agent file; a problem where it is missing or raises.
@@ -79,29 +89,72 @@ class PluginLoader:
 
     def _import(self, module: str) -> "Plugin | _Failure":
         file = _file_of(self._root, module)
-        if file is None and not _is_installed(module):
-            return _Missing(module)
         try:
-            imported = importlib.import_module(f"{self._package}.{module}" if file else module)
-        except (Exception, SystemExit) as exc:  # noqa: BLE001 -- a stranger's code may raise anything
-            return _Raised(module, file, self._root, exc)
-        return Plugin(module, {name: _function(name, module, call) for name, call in _public(imported).items()})
+            # What a plugin prints must not come into what `check --format json` prints.
+            with contextlib.redirect_stdout(sys.stderr):
+                imported = importlib.import_module(f"{self._package}.{module}" if file else module)
+                return self._plugin(module, imported)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:  # noqa: BLE001 -- a stranger's code may raise anything, SystemExit too
+            if file is None and isinstance(exc, ModuleNotFoundError) and _is_part(exc.name or "", module):
+                return _Missing(module, self._root)
+            return _Raised(module, file, self._root, exc, self.texts)
+
+    def _plugin(self, module: str, imported: types.ModuleType) -> Plugin:
+        functions = {name: self._function(name, module, call) for name, call in _public(imported).items()}
+        return Plugin(module, functions)
+
+    def _function(self, name: str, module: str, call: Callable[..., Any]) -> PluginFunction:
+        read = signatures.read(call)
+        return PluginFunction(
+            name=name,
+            module=module,
+            call=call,
+            description=(inspect.getdoc(call) or "").split("\n\n")[0].replace("\n", " ").strip(),
+            parameters=read.parameters,
+            undescribed=read.undescribed,
+            takes=read.takes,
+            needs=read.needs,
+            takes_anything=read.takes_anything,
+            call_arguments=read.call_arguments,
+            generation=self._generation,
+        )
 
 
-def _is_installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
+class _Generation:
+    """As long as somebody holds it, the modules of one loading stay."""
+
+
+def _forget(package: str) -> None:
+    _FINDER.roots.pop(package, None)
+    for name in list(sys.modules):
+        if _is_part(package, name):
+            sys.modules.pop(name, None)
+
+
+def _is_part(package: str, module: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
 
 
 @dataclass(frozen=True, slots=True)
 class _Missing:
     module: str
+    root: Path
 
     def problem(self, place: Place) -> Problem:
-        path = self.module.replace(".", "/") + ".py"
-        return Problem("E301", place, f"there is no plugin {self.module}", f"neither {path} nor an installed package")
+        folder = self.root.joinpath(*self.module.split(".")[:-1])
+        beside = [".".join(file.relative_to(self.root).with_suffix("").parts) for file in _python_files(folder)]
+        path = f"{self.module[:100].replace('.', '/')}.py"
+        help_text = did_you_mean(self.module, beside) or f"create {path}, or install a package of this name"
+        return Problem("E301", place, f"there is no plugin {self.module:.100}", help_text)
+
+
+def _python_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.glob("*.py"))
+    except OSError:
+        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,35 +163,63 @@ class _Raised:
     file: Path | None
     root: Path
     exc: BaseException
+    texts: dict[str, str]
 
     def problem(self, place: Place) -> Problem:
         line = _line_in(self.exc, self.file)
         if self.file is not None and line:
-            place = Place(_relative(self.file, self.root), line, 1, line, 2)
-        said = f"{type(self.exc).__name__}: {self.exc}".splitlines()[0]
-        return Problem("E302", place, f"the plugin {self.module} cannot be imported: {said:.300}")
+            place = self._own_place(self.file, line)
+        return Problem("E302", place, f"the plugin {self.module} cannot be imported: {_said(self.exc)}", self._help())
+
+    def _own_place(self, file: Path, line: int) -> Place:
+        name = file.relative_to(self.root).as_posix() if file.is_relative_to(self.root) else str(file)
+        self.texts[name] = file.read_bytes().decode("utf-8", errors="replace")
+        lines = lines_of(self.texts[name])
+        line = min(line, len(lines))
+        written = lines[line - 1]
+        begin = len(written) - len(written.lstrip()) + 1
+        return Place(name, line, begin, line, max(begin + 1, len(written.rstrip()) + 1))
+
+    def _help(self) -> str:
+        """What helps where an import in it fails."""
+        if not isinstance(self.exc, ModuleNotFoundError) or not self.exc.name:
+            return ""
+        sibling = self.exc.name.rpartition(".")[2]
+        if _PRIVATE.match(self.exc.name):
+            return f"there is no file {sibling}.py beside it"
+        if self.file is not None and (isfile(self.file.with_name(f"{sibling}.py")) or sibling == self.file.parent.name):
+            return "import a file beside it with: from . import …"
+        return f"install it: pip install {self.exc.name.partition('.')[0]}"
 
 
 _Failure = _Missing | _Raised
 
 
+_PRIVATE = re.compile(r"_dialplan_plugins_\d+\.")
+
+
+def _said(exc: BaseException) -> str:
+    try:
+        text = str(exc.msg if isinstance(exc, SyntaxError) else exc)
+    except Exception:  # noqa: BLE001 -- a stranger's exception may have a __str__ of its own
+        text = ""
+    said = _PRIVATE.sub("", f"{type(exc).__name__}: {text}").splitlines()[0]
+    return said[:300].rstrip(": ")
+
+
 def _line_in(exc: BaseException, file: Path | None) -> int:
     """The last line of the plugin's own file that the exception went through; 0 where none did."""
     if isinstance(exc, SyntaxError) and exc.filename == str(file):
-        return exc.lineno or 1
+        return max(1, exc.lineno or 1)
     frames = traceback.extract_tb(exc.__traceback__)
     return next((frame.lineno or 1 for frame in reversed(frames) if frame.filename == str(file)), 0)
-
-
-def _relative(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
 
 
 def _file_of(root: Path, module: str) -> Path | None:
     """The project's file for a module name: a module's or a package's."""
     path = root.joinpath(*module.split("."))
     for candidate in (path.with_name(path.name + ".py"), path / "__init__.py"):
-        if candidate.is_file():
+        if isfile(candidate):
             return candidate
     return None
 
@@ -198,97 +279,7 @@ def _public(module: types.ModuleType) -> dict[str, Callable[..., Any]]:
     return {
         name: value
         for name, value in vars(module).items()
-        if not name.startswith("_") and inspect.isfunction(value) and value.__module__ == module.__name__
+        if not name.startswith("_")
+        and inspect.isroutine(value)
+        and getattr(value, "__module__", None) == module.__name__
     }
-
-
-def _function(name: str, module: str, call: Callable[..., Any]) -> PluginFunction:
-    parameters, hints, undescribed = _signature(call)
-    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    call_arguments = frozenset(p.name for p in named if _without_annotation(hints.get(p.name)) is Call)
-    arguments = [p for p in named if p.name not in call_arguments]
-    schema: dict[str, Any] | None = None
-    if not undescribed:
-        try:
-            schema = _contract(arguments, hints)
-        except _Undescribable as exc:
-            undescribed = str(exc)
-    return PluginFunction(
-        name=name,
-        module=module,
-        call=call,
-        description=(inspect.getdoc(call) or "").split("\n\n")[0].replace("\n", " ").strip(),
-        parameters=schema,
-        undescribed=undescribed,
-        takes=frozenset(p.name for p in arguments),
-        needs=frozenset(p.name for p in arguments if p.default is p.empty),
-        takes_anything=any(p.kind is p.VAR_KEYWORD for p in parameters),
-        call_arguments=call_arguments,
-    )
-
-
-def _signature(call: Callable[..., Any]) -> tuple[list[inspect.Parameter], dict[str, Any], str]:
-    """Parameters, hints, and why there are none."""
-    try:
-        return list(inspect.signature(call).parameters.values()), typing.get_type_hints(call, include_extras=True), ""
-    except (TypeError, ValueError, NameError, AttributeError) as exc:
-        return [], {}, f"its signature cannot be read: {exc}"
-
-
-class _Undescribable(Exception):
-    pass
-
-
-def _contract(arguments: Sequence[inspect.Parameter], hints: Mapping[str, Any]) -> dict[str, Any]:
-    properties = {}
-    for argument in arguments:
-        if argument.name not in hints:
-            raise _Undescribable(f"{argument.name} has no type hint")
-        properties[argument.name] = _described(argument, hints[argument.name])
-    required = [argument.name for argument in arguments if argument.default is argument.empty]
-    return {"type": "object", "properties": properties, **({"required": required} if required else {})}
-
-
-def _described(argument: inspect.Parameter, hint: Any) -> dict[str, Any]:
-    description = next((extra for extra in _extras(hint) if isinstance(extra, str)), "")
-    schema = _schema_of(_without_annotation(hint), argument.name)
-    if description:
-        schema["description"] = description
-    if isinstance(argument.default, str | int | float | bool):
-        schema["default"] = argument.default
-    return schema
-
-
-def _extras(hint: Any) -> tuple[Any, ...]:
-    return tuple(getattr(hint, "__metadata__", ()))
-
-
-def _without_annotation(hint: Any) -> Any:
-    return hint.__origin__ if _extras(hint) else hint
-
-
-_SCALARS: Mapping[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
-
-
-def _schema_of(hint: Any, name: str) -> dict[str, Any]:
-    """A type hint as JSON Schema: str, int, float, bool, Literal, X | None, list[X], dict[str, X]."""
-    if hint in _SCALARS:
-        return {"type": _SCALARS[hint]}
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        return {"enum": list(arguments)}
-    if origin in (typing.Union, types.UnionType):
-        return {"anyOf": [_schema_of(a, name) for a in arguments if a is not type(None)] + _null(arguments)}
-    if hint is list or origin in (list, Sequence):
-        return {
-            "type": "array",
-            **({"items": _schema_of(_without_annotation(arguments[0]), name)} if arguments else {}),
-        }
-    if hint is dict or origin in (dict, Mapping):
-        return {"type": "object"}
-    shown = getattr(hint, "__name__", str(hint))
-    raise _Undescribable(f"{name} has the type {shown}, which has no place in JSON")
-
-
-def _null(arguments: Sequence[Any]) -> list[dict[str, Any]]:
-    return [{"type": "null"}] if type(None) in arguments else []

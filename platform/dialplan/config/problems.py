@@ -32,9 +32,9 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}"
 
     def holds(self, other: "Place") -> bool:
-        """Whether another place begins inside this one."""
+        """Whether another place begins inside this one, or right behind it: there stands what is missing."""
         begin, end = (self.line, self.column), (self.end_line, self.end_column)
-        return self.file == other.file and begin <= (other.line, other.column) < end
+        return self.file == other.file and begin <= (other.line, other.column) <= end
 
     def beginning(self) -> "Place":
         """Its first character: a caret under fifty lines shows nothing."""
@@ -123,8 +123,9 @@ def has_errors(problems: Iterable[Problem]) -> bool:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean "voice"?`, or nothing where no known word is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f'did you mean "{near[0]}"?' if near else ""
+    by_lower = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(word.lower()[:100], by_lower, n=1, cutoff=0.6)
+    return f'did you mean "{by_lower[near[0]]}"?' if near else ""
 
 
 def shown(text: str, most: int = 60) -> str:
@@ -146,9 +147,12 @@ def picture(problem: Problem, texts: Mapping[str, str]) -> str:
         problem: the mistake.
         texts: the files' contents by name, as far as they could be read.
     """
+    return _picture(problem, lines_of(texts.get(problem.place.file, "")))
+
+
+def _picture(problem: Problem, lines: Sequence[str]) -> str:
     place = problem.place
     head = f"{place}  {problem.severity} {problem.code}: {problem.message}"
-    lines = lines_of(texts.get(place.file, ""))
     if place.line > len(lines):
         return head + (f"\n  = {problem.help}" if problem.help else "")
     return "\n".join([head, *_excerpt(place, lines[place.line - 1], problem.help)])
@@ -186,7 +190,8 @@ def _window(line: str, column: int) -> tuple[str, int]:
 
 def as_text(problems: Sequence[Problem], texts: Mapping[str, str]) -> str:
     """All mistakes for a person's eyes."""
-    return "\n\n".join(picture(problem, texts) for problem in problems)
+    lines = {file: lines_of(texts.get(file, "")) for file in {problem.place.file for problem in problems}}
+    return "\n\n".join(_picture(problem, lines[problem.place.file]) for problem in problems)
 
 
 def as_json(problems: Sequence[Problem]) -> str:

@@ -1,16 +1,19 @@
 """One agent file being read: its tree, what may be looked up for it, and the problems found so far."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
-from dialplan.config import secret, templates
-from dialplan.config.layers import Layers
+from dialplan.config import secret, template_mistakes, templates
+from dialplan.config.layers import Layers, reason
 from dialplan.config.plugins import PluginLoader
-from dialplan.config.problems import Place, Problem
+from dialplan.config.problems import Place, Problem, shown
 from dialplan.config.secret import Secret
-from dialplan.config.source import Node, place_inside
+from dialplan.config.source import Node, places_inside, whole_file
+from dialplan.config.template_mistakes import TemplateMistake
 from dialplan.config.templates import Template
 
 
@@ -31,11 +34,34 @@ class Reading:
     project: Project
     file: Path
     tree: Node
+    """All that the schema accepts."""
+    whole: Node
+    """The same with what it refuses."""
+    complete: bool = True
+    """False where something that lies under the file could not be read."""
     problems: list[Problem] = field(default_factory=list)
 
     def problem(self, code: str, place: Place, message: str, help_text: str = "") -> None:
         """Note a mistake and go on."""
         self.problems.append(Problem(code, place, message, help_text))
+
+    def sure_of(self, key: str) -> bool:
+        """Whether all is known that the file says under a key: nothing of it was refused, nothing below unreadable.
+
+        Where it is not, what seems to be missing may stand in there, and saying so would be a second error for one.
+        """
+        whole, accepted = self.whole.get(key), self.tree.get(key)
+        if not self.complete or whole is None:
+            return self.complete
+        return accepted is not None and len(accepted.items()) == len(whole.items())
+
+    def refused_in(self, node: Node) -> bool:
+        """Whether anything inside a value was refused already."""
+        return any(problem.code < "E2" and node.place.holds(problem.place) for problem in self.problems)
+
+    def names(self) -> list[str] | None:
+        """The agent's variables; None where they are not all known."""
+        return [name for name, _ in entries(self.tree.get("variables"))] if self.sure_of("variables") else None
 
     def text(self, node: Node | None) -> str | Secret:
         """A text with its `${NAME}` resolved; empty where there is none."""
@@ -54,56 +80,94 @@ class Reading:
             return {key: self.json(child) for key, child in entries(node)}
         return self.text(node) if isinstance(node.value, str) else node.value
 
-    def template(self, node: Node | None, names: Iterable[str]) -> Template | None:
-        """A text or `{file: …}` as a checked template; None where there is none or it is wrong."""
+    def template(
+        self, node: Node | None, names: Collection[str] | None, values: Mapping[str, object] | None = None
+    ) -> Template | None:
+        """A text or `{file: …}` as a checked template; None where there is none or its file is missing.
+
+        Args:
+            node: the text.
+            names: what it may use beside `call` and `now`; None where that is not known.
+            values: of all the names, to fill the template in for a test.
+        """
         if node is None:
             return None
         if isinstance(node.value, Mapping):
-            return self._template_file(node.at("file"), names)
+            node = self._file(node.at("file"))
+            if node is None:
+                return None
+            self._note_secrets(node)
         assert isinstance(node.value, str)
-        self._note_mistakes(node, self.project.layers.texts[node.place.file], names)
+        found = template_mistakes.mistakes(node.value, names)
+        if not found and values is not None and names is not None:
+            found = tuple(template_mistakes.filling_mistakes(node.value, values))
+        self._note_mistakes(node, found)
         return Template(node.value)
 
-    def wire_template(self, node: Node, names: Iterable[str]) -> Template:
-        """A template that goes to a server, not to a model or caller: it may hold secrets."""
-        source = node.raw
-        environment = self.project.environment or {}
-        references = {f"secret_{m[1]}": m[0] for m in secret.REFERENCE.finditer(source)}
-        values = {name: secret.reveal(secret.resolve(text, environment)) for name, text in references.items()}
-        if isinstance(node.value, str) and templates.is_template(source):
-            self._note_mistakes(node, self.project.layers.texts[node.place.file], names)
-        return Template(secret.REFERENCE.sub(r"{{ secret_\1 }}", source), values)
+    def wire_template(self, node: Node, names: Collection[str] | None, *, base: int = 0) -> Template:
+        """A template that goes to a server, not to a model or caller: it may hold secrets.
 
-    def _template_file(self, node: Node, names: Iterable[str]) -> Template | None:
-        layers = self.project.layers
-        path = self._find(str(node.value))
+        Args:
+            node: the text.
+            names: what it may use beside `call` and `now`; None where that is not known.
+            base: where the host of an address ends; a `${NAME}` before that is not quoted.
+        """
+        written = node.raw
+        if isinstance(node.value, str) and templates.is_template(written):
+            self._note_mistakes(node, template_mistakes.mistakes(written, names))
+        secrets: dict[str, str] = {}
+        parts, end = [], 0
+        for number, match in enumerate(secret.REFERENCE.finditer(written)):
+            value = secret.reveal(secret.resolve(match[0], self.project.environment or {}))
+            secrets[f"secret_{number}"] = templates.Verbatim(value) if match.start() < base else value
+            parts += [written[end : match.start()], f"{{{{ secret_{number} }}}}"]
+            end = match.end()
+        return Template("".join([*parts, written[end:]]), secrets)
+
+    def _file(self, node: Node) -> Node | None:
+        """The text of a prompt's file."""
+        layers, written = self.project.layers, str(node.value)
+        path = self._find(written)
         if path is None:
-            message = f"there is no file {node.value}, neither beside the agent file nor in the project's root"
+            message = f"there is no file {shown(written)}, neither beside the agent file nor in the project's folder"
             self.problem("E205", node.place, message)
             return None
         try:
-            text = layers.text(path)
-        except (OSError, UnicodeDecodeError) as exc:
-            self.problem("E205", node.place, f"{node.value} cannot be read: {exc}")
-            return None
-        lines = text.split("\n")
-        whole = Place(layers.name(path), 1, 1, len(lines), len(lines[-1]) + 1)
-        self._note_mistakes(Node(text, whole), text, names)
-        return Template(text)
+            return whole_file(layers.name(path), layers.text(path))
+        except OSError as exc:
+            self.problem("E205", node.place, f"the file {shown(written)} cannot be read: {reason(exc)}")
+        except UnicodeDecodeError:
+            self.problem("E205", node.place, f"the file {shown(written)} is not text in UTF-8", "save it as UTF-8")
+        return None
 
     def _find(self, relative: str) -> Path | None:
         """A file beside the agent file or in the project's root, never outside the project."""
         root = self.project.layers.root
         for folder in (self.file.parent, root):
-            path = (folder / relative).resolve()
-            if path.is_relative_to(root.resolve()) and path.is_file():
-                return folder / relative
+            try:
+                path = (folder / relative).resolve()
+            except (OSError, ValueError):  # No file can have such a name.
+                return None
+            if path.is_relative_to(root.resolve()) and isfile(path):
+                return root / path.relative_to(root.resolve())
         return None
 
-    def _note_mistakes(self, node: Node, text: str, names: Iterable[str]) -> None:
-        assert isinstance(node.value, str)
-        for mistake in templates.mistakes(node.value, names):
-            place = place_inside(node, text, mistake.offset, mistake.length)
+    def _note_secrets(self, node: Node) -> None:
+        for match, place in self.secrets_in(node):
+            self.problem("E204", place, f"{match[0]} cannot stand in here: the model would get it", secret.NOT_HERE)
+
+    def secrets_in(self, node: Node) -> list[tuple[re.Match[str], Place]]:
+        """Every `${NAME}` of a text, with its place."""
+        found = list(secret.REFERENCE.finditer(node.raw))
+        return list(zip(found, self._places(node, [(m.start(), len(m[0])) for m in found]), strict=True))
+
+    def _places(self, node: Node, parts: list[tuple[int, int]]) -> list[Place]:
+        text = self.project.layers.texts[node.place.file]
+        return places_inside(node, text, parts) if parts else []
+
+    def _note_mistakes(self, node: Node, found: Sequence[TemplateMistake]) -> None:
+        places = self._places(node, [(mistake.offset, mistake.length) for mistake in found])
+        for mistake, place in zip(found, places, strict=True):
             self.problem(mistake.code, place, mistake.message, mistake.help)
 
 

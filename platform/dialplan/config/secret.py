@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
+#: What to do with a secret that stands where it may not.
+NOT_HERE = "secrets go into deepgram:, into headers and into addresses"
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:
@@ -39,6 +42,6 @@ def resolve(text: str, environment: Mapping[str, str]) -> str | Secret:
     return Secret(text, REFERENCE.sub(value, text)) if REFERENCE.search(text) else text
 
 
-def unset(text: str, environment: Mapping[str, str]) -> list[re.Match[str]]:
-    """The references that have neither a value nor a default."""
-    return [m for m in REFERENCE.finditer(text) if m[1] not in environment and m[2] is None]
+def is_unset(reference: re.Match[str], environment: Mapping[str, str]) -> bool:
+    """Whether a reference has neither a value nor a default. An empty value is none: `NAME=` in .env was left open."""
+    return not environment.get(reference[1]) and reference[2] is None

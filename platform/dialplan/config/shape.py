@@ -2,20 +2,23 @@
 
 import functools
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import resources
 from typing import Any
 
-from jsonschema import Draft7Validator
-from jsonschema.exceptions import SchemaError
+from jsonschema import Draft7Validator, ValidationError
+from jsonschema.validators import extend
 
-from dialplan.config.problems import Place, Problem, did_you_mean, lines_of, listed
+from dialplan.config.problems import Problem, did_you_mean, lines_of, listed, shown
 from dialplan.config.source import Node
 
 # jsonschema's ValidationError; its type stubs allow "not set" for every field, which none of a raised one is.
 _Error = Any
+
+_Path = tuple[str | int, ...]
 
 
 @functools.cache
@@ -27,8 +30,15 @@ def schema() -> dict[str, Any]:
 
 
 @functools.cache
-def _validator() -> Draft7Validator:
-    return Draft7Validator(schema())
+def _validator() -> Any:
+    validator: Any = extend(Draft7Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
+    return validator(schema())
+
+
+def _pattern(validator: Any, pattern: str, instance: object, schema: object) -> Iterator[ValidationError]:
+    # `$` also matches before a line break at the end, which no number, path or name may have.
+    if isinstance(instance, str) and (not re.search(pattern, instance) or instance.endswith("\n")):
+        yield ValidationError("")
 
 
 def shape_problems(tree: Node, texts: Mapping[str, str]) -> list[Problem]:
@@ -38,9 +48,15 @@ def shape_problems(tree: Node, texts: Mapping[str, str]) -> list[Problem]:
         tree: one agent, all that it builds on merged in.
         texts: the content of the files that its places name.
     """
-    found = [problem for error in _validator().iter_errors(tree.plain()) for problem in _problems(error, tree)]
-    corrected = [_with_corrected_line(p, texts[p.place.file]) if p.code == "E006" else p for p in found]
-    return sorted(dict.fromkeys(corrected), key=lambda problem: problem.place)
+    found = [problem for error in _errors(tree) for problem in _problems(error, tree)]
+    found += [
+        Problem("E103", tree.at(*path).place, f"{tree.at(*path).raw} is no number that can be sent", "write a number")
+        for path in _infinite(tree)
+    ]
+    # A value of the wrong kind has nothing else that could be wrong with it.
+    wrong_kind = {problem.place for problem in found if problem.code in ("E006", "E103")}
+    found = [p for p in found if p.code in ("E006", "E103") or p.place not in wrong_kind]
+    return sorted(dict.fromkeys(_with_corrected_lines(found, texts)), key=lambda problem: problem.place)
 
 
 def without_refused(tree: Node) -> Node | None:
@@ -50,15 +66,32 @@ def without_refused(tree: Node) -> Node | None:
     """
     if not isinstance(tree.value, Mapping):
         return None
+    tree = tree.without(set(_infinite(tree)))
     # Taking out one value can leave its mapping without a key that it must have.
-    while refused := {path for error in _validator().iter_errors(tree.plain()) for path in _refused(error) if path}:
+    while refused := {path for error in _errors(tree) for path in _refused(error) if path}:
         tree = tree.without(refused)
     return tree
 
 
-def _refused(error: _Error) -> Iterator[tuple[str | int, ...]]:
+def _errors(tree: Node) -> Iterator[_Error]:
+    yield from _validator().iter_errors(tree.plain())
+
+
+def _infinite(tree: Node, path: _Path = ()) -> Iterator[_Path]:
+    """Numbers that JSON does not have. What stands under x-… is nobody's business."""
+    for key, child in tree.children():
+        if not path and str(key).startswith("x-"):
+            continue
+        if isinstance(child.value, float) and not math.isfinite(child.value):
+            yield (*path, key)
+        yield from _infinite(child, (*path, key))
+
+
+def _refused(error: _Error) -> Iterator[_Path]:
     path = tuple(error.absolute_path)
-    if error.validator != "additionalProperties":
+    if "propertyNames" in error.absolute_schema_path:
+        yield (*path, error.instance)
+    elif error.validator != "additionalProperties":
         yield path
     else:
         known, patterns = error.schema.get("properties", {}), error.schema.get("patternProperties", {})
@@ -69,99 +102,127 @@ def _unknown(keys: Iterable[str], known: Mapping[str, Any], patterns: Mapping[st
     return [key for key in keys if key not in known and not any(re.search(p, key) for p in patterns)]
 
 
-def parameters_problem(parameters: Node) -> Problem | None:
-    """Why a function's `parameters` are no JSON Schema of an object, where they are none."""
-    try:
-        Draft7Validator.check_schema(parameters.plain())
-    except SchemaError as exc:
-        node = parameters.at(*exc.absolute_path)
-        return Problem("E109", node.place, f"this is no JSON Schema: {exc.message}", "see docs/agent-file.md#functions")
-    kind = parameters.get("type")
-    if kind is None or kind.value != "object":
-        return Problem(
-            "E109", (kind or parameters).place, "parameters describe an object", 'write "type: object" first'
-        )
-    return None
-
-
 def _problems(error: _Error, tree: Node) -> Iterator[Problem]:
     node = tree.at(*error.absolute_path)
-    words = _WORDS.get(str(error.validator), _in_general)
-    yield from words(error, node)
+    yield from WORDS[str(error.validator)](error, node)
+
+
+_MOST_SUGGESTIONS = 100
 
 
 def _unknown_keys(error: _Error, node: Node) -> Iterator[Problem]:
     known = error.schema.get("properties", {})
-    for key in _unknown(error.instance, known, error.schema.get("patternProperties", {})):
-        suggestion = did_you_mean(key, known) or f"known here: {listed(known, most=20)}"
-        yield Problem("E104", node.key_place(key), f'unknown key "{key}"', suggestion)
+    for index, key in enumerate(_unknown(error.instance, known, error.schema.get("patternProperties", {}))):
+        # To look for a near word takes a moment, and a file that is none of ours has thousands of keys.
+        near = did_you_mean(key, known) if index < _MOST_SUGGESTIONS else ""
+        suggestion = near or f"known here: {listed(known, most=20)}"
+        yield Problem("E104", node.key_place(key), f"unknown key {shown(key)}", suggestion)
 
 
 def _missing_keys(error: _Error, node: Node) -> Iterator[Problem]:
     if isinstance(error.instance, dict):
         for key in error.validator_value:
             if key not in error.instance:
-                yield Problem(
-                    "E102", _beginning(node.place), f'the key "{key}" is missing', _example(error.schema, key)
-                )
+                help_text = _example(error.schema, key)
+                yield Problem("E102", node.place.beginning(), f'the key "{key}" is missing', help_text)
 
 
 def _wrong_kind(error: _Error, node: Node) -> Iterator[Problem]:
     wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
     if not error.absolute_path:
-        yield Problem("E101", _beginning(node.place), "an agent file holds keys and values, such as prompt: …")
-        return
-    if "string" in wanted and node.raw and error.absolute_path[0] == "numbers":
+        place = node.place.beginning()
+        yield Problem("E101", place, "an agent file holds keys and values, such as prompt: …")
+    elif "string" in wanted and _PHONE_NUMBER.fullmatch(node.raw) and error.absolute_path[0] == "numbers":
         message = f"the phone number {node.raw} needs quotes, or YAML takes it for a number and drops the plus"
         yield Problem("E006", node.place, message)
-        return
-    help_text = f'put quotes around it: "{node.raw}"' if "string" in wanted and node.raw else ""
-    kinds = " or ".join(_KINDS[kind] for kind in wanted)
-    yield Problem("E103", node.place, f"this must be {kinds}, not {_kind_of(node)}", help_text)
+    else:
+        kinds = " or ".join(KINDS[kind] for kind in wanted)
+        message = f"this must be {kinds}, not {kind_of(node)}" if node.raw or node.value else f"here belongs {kinds}"
+        yield Problem("E103", node.place, message, _right_kind(wanted, node))
 
 
-def _with_corrected_line(problem: Problem, text: str) -> Problem:
-    line, place = lines_of(text)[problem.place.line - 1], problem.place
-    before, number, after = (
-        line[: place.column - 1],
-        line[place.column - 1 : place.end_column - 1],
-        line[place.end_column - 1 :],
-    )
-    return replace(problem, help=f'write: {before.lstrip()}"+{number.lstrip("+")}"{after}')
+_PHONE_NUMBER = re.compile(r"\+?[0-9]+")
+
+
+def _right_kind(wanted: list[str], node: Node) -> str:
+    """The value as it would be right, where that is a matter of quotes or brackets."""
+    if not node.raw or isinstance(node.value, tuple | Mapping):
+        return ""
+    if "string" in wanted:
+        return f'put quotes around it: "{node.raw}"'
+    if wanted == ["array"]:
+        return f'write it as a list: ["{node.raw}"]'
+    if "boolean" in wanted:
+        return f"write {_BOOLEANS[node.raw.lower()]}" if node.raw.lower() in _BOOLEANS else ""
+    if node.style and re.fullmatch(r"[-+]?[0-9.]+", node.raw):
+        return f"write it without quotes: {node.raw}"
+    return ""
+
+
+_BOOLEANS = {**dict.fromkeys(("yes", "on", "true"), "true"), **dict.fromkeys(("no", "off", "false"), "false")}
+
+
+def _with_corrected_lines(problems: list[Problem], texts: Mapping[str, str]) -> Iterator[Problem]:
+    """Phone numbers without quotes, each with its line as it must be."""
+    unquoted: dict[tuple[str, int], set[tuple[int, int]]] = {}
+    for problem in problems:
+        if problem.code == "E006":
+            place = problem.place
+            unquoted.setdefault((place.file, place.line), set()).add((place.column - 1, place.end_column - 1))
+    lines = {file: lines_of(texts[file]) for file in {file for file, _ in unquoted}}
+    for problem in problems:
+        where = (problem.place.file, problem.place.line)
+        if problem.code == "E006":
+            corrected = _corrected(lines[where[0]][where[1] - 1], unquoted[where])
+            yield replace(problem, help=f"write: {corrected}")
+        else:
+            yield problem
+
+
+def _corrected(line: str, numbers: set[tuple[int, int]]) -> str:
+    for begin, end in sorted(numbers, reverse=True):
+        line = f'{line[:begin]}"+{line[begin:end].lstrip("+")}"{line[end:]}'
+    return line.strip()
 
 
 def _not_one_of(error: _Error, node: Node) -> Iterator[Problem]:
     choices = [str(choice) for choice in error.validator_value]
-    suggestion = did_you_mean(str(error.instance), choices) or f"possible: {', '.join(choices)}"
-    yield Problem("E105", node.place, f'"{error.instance}" is not possible here', suggestion)
+    suggestion = did_you_mean(node.raw, choices) or f"possible: {', '.join(choices)}"
+    yield Problem("E105", node.place, f"{shown(node.raw)} is not possible here", suggestion)
 
 
 def _out_of_range(error: _Error, node: Node) -> Iterator[Problem]:
-    bound = error.validator_value
-    relation = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}[str(error.validator)]
-    yield Problem("E106", node.place, f"{node.raw or error.instance} is out of range", f"{relation} {bound}")
+    yield Problem("E106", node.place, f"{node.raw:.40} is out of range", relation(error))
+
+
+def relation(error: _Error) -> str:
+    """What a number must be: `at least 1`."""
+    words = {
+        "minimum": "at least",
+        "maximum": "at most",
+        "exclusiveMinimum": "more than",
+        "exclusiveMaximum": "less than",
+    }
+    return f"{words[str(error.validator)]} {error.validator_value}"
 
 
 def _wrong_form(error: _Error, node: Node) -> Iterator[Problem]:
     # Of a refused key (propertyNames) the instance is the key and the path leads to its mapping.
     place = node.key_place(error.instance) if isinstance(node.value, Mapping) else node.place
-    yield Problem("E107", place, f'"{error.instance}" cannot stand here', error.schema.get("x-form", ""))
+    yield Problem("E107", place, f"{shown(error.instance)} cannot stand here", error.schema.get("x-form", ""))
 
 
 def _wrong_size(error: _Error, node: Node) -> Iterator[Problem]:
     if error.instance == "":
-        yield Problem("E108", node.place, "a text is missing here")
+        yield Problem("E108", node.place, "a text is missing here", _example(error.schema, ""))
     elif not error.instance:
         yield Problem("E108", node.place, "nothing stands in here", _example(error.schema, ""))
     else:
-        yield Problem("E108", node.place, "too much stands in here", "one function with its arguments, or a list")
+        yield Problem("E108", node.place.beginning(), "too much stands in here", error.schema.get("x-form", ""))
 
 
-def _in_general(error: _Error, node: Node) -> Iterator[Problem]:
-    yield Problem("E108", node.place, error.message)
-
-
-_WORDS: Mapping[str, Callable[[_Error, Node], Iterator[Problem]]] = {
+#: How each keyword of our schema is worded; a test keeps it complete.
+WORDS: Mapping[str, Callable[[_Error, Node], Iterator[Problem]]] = {
     "additionalProperties": _unknown_keys,
     "required": _missing_keys,
     "type": _wrong_kind,
@@ -177,30 +238,32 @@ _WORDS: Mapping[str, Callable[[_Error, Node], Iterator[Problem]]] = {
     "maxProperties": _wrong_size,
 }
 
-_KINDS = {
+#: What the types of JSON Schema are called.
+KINDS = {
     "string": "text",
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
     "array": "a list",
-    "object": "a mapping of keys and values",
+    "object": "keys with values",
     "null": "nothing",
 }
 
 
-def _kind_of(node: Node) -> str:
+def kind_of(node: Node) -> str:
+    """What a value is, in words."""
     match node.value:
         case None:
             return "nothing"
         case bool():
             return f"the word {node.raw}"
         case int() | float():
-            return f"the number {node.raw}"
+            return f"the number {node.raw:.40}"
         case str():
             return "text"
         case tuple():
             return "a list"
-    return "a mapping of keys and values"
+    return "keys with values"
 
 
 def _example(schema: Mapping[str, Any], key: str) -> str:
@@ -209,8 +272,3 @@ def _example(schema: Mapping[str, Any], key: str) -> str:
     if not examples or not isinstance(examples[0], str):
         return ""
     return f"for example {key}: {examples[0]}" if key else f"for example {examples[0]}"
-
-
-def _beginning(place: Place) -> Place:
-    """Of a whole mapping only its first character: a caret under fifty lines shows nothing."""
-    return Place(place.file, place.line, place.column, place.line, place.column + 1)

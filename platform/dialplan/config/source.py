@@ -4,6 +4,7 @@ YAML 1.2's core rules (`no` is a word, `17:30` is a text), duplicate keys refuse
 self-referring, that raises. What the values mean is not known here.
 """
 
+import bisect
 import itertools
 import re
 import sys
@@ -93,6 +94,13 @@ class Node:
         )
         return replace(self, value=kept)
 
+    def children(self) -> "Iterator[tuple[str | int, Node]]":
+        """The values of a mapping or list, each with its key or index."""
+        if isinstance(self.value, Mapping):
+            for key, entry in self.value.items():
+                yield key, entry.node
+        yield from enumerate(self.items())
+
     def items(self) -> "tuple[Node, ...]":
         """The nodes of a list; none for anything else."""
         return self.value if isinstance(self.value, tuple) else ()
@@ -114,14 +122,13 @@ def read(file: str, text: str) -> tuple[Node | None, list[Problem]]:
     text = text.removeprefix("\ufeff")
     if len(text) > MAX_BYTES:
         return None, [Problem("E004", Place(file), f"the file is larger than {MAX_BYTES // 1_000_000} MB")]
-    try:
-        composer = _Composer(file, text)
-    except UnicodeEncodeError as exc:  # Half a surrogate pair, which no file in UTF-8 can hold.
-        return None, [character_problem(file, text, exc.start)]
+    composer = _Composer(file, text)
     try:
         return composer.document(), composer.problems
     except _Unreadable as exc:
         return None, [*composer.problems, exc.problem]
+    except UnicodeEncodeError as exc:  # Half a surrogate pair, which no file in UTF-8 can hold.
+        return None, [character_problem(file, text, exc.start)]
     except yaml.YAMLError as exc:
         # What already is known to be wrong in a line explains better why the line cannot be understood.
         problem = syntax_problem(file, text, exc)
@@ -143,35 +150,34 @@ def merge(under: Node, over: Node) -> Node:
 def whole_file(file: str, text: str) -> Node:
     """The text of a file, such as a prompt's, as one value."""
     lines = lines_of(text)
-    return Node(text, Place(file, 1, 1, len(lines), len(lines[-1]) + 1), style="file")
+    return Node(text, Place(file, 1, 1, len(lines), len(lines[-1]) + 1), text, "file")
 
 
-def place_inside(node: Node, text: str, offset: int, length: int) -> Place:
-    """The place of a part of a text value, whatever way the text was written (quoted, folded, a block).
+def places_inside(node: Node, text: str, parts: Sequence[tuple[int, int]]) -> list[Place]:
+    """The places of parts of a text value, whatever way the text was written (quoted, folded, a block).
 
     Args:
         node: the text value.
         text: the file's content.
-        offset: where the part begins in the value.
-        length: of the part, in characters.
+        parts: offset and length of each part in the value, in characters.
     """
     assert isinstance(node.value, str)
     # Indents, folds and escapes change nothing but spaces: the value's n-th visible character is the source's n-th.
-    first = _visible(node.value[:offset])
-    last = first + _visible(node.value[offset : offset + length]) - 1
+    visible = list(itertools.accumulate((character not in _SPACE for character in node.value), initial=0))
     lines = _Lines(text)
-    spots = _spots(node.style, lines.text, lines.offset(node.place.line, node.place.column))
-    found = list(itertools.islice(spots, first, last + 1))
-    if last < first or len(found) <= last - first:
-        return node.place
-    return lines.place(node.place.file, found[0][0], found[-1][1])
+    start = lines.offset(node.place.line, node.place.column)
+    spots = list(itertools.islice(_spots(node.style, lines.text, start), visible[-1]))
+    places = []
+    for offset, length in parts:
+        first, last = visible[min(offset, len(node.value))], visible[min(offset + length, len(node.value))] - 1
+        if first <= last < len(spots):
+            places.append(lines.place(node.place.file, spots[first][0], spots[last][1]))
+        else:
+            places.append(node.place)
+    return places
 
 
 _SPACE = " \t\n\r\x85\u2028\u2029"
-
-
-def _visible(text: str) -> int:
-    return sum(character not in _SPACE for character in text)
 
 
 _SINGLE_QUOTED = re.compile(r"''|.", re.DOTALL)
@@ -212,9 +218,7 @@ class _Lines:
     def __init__(self, text: str) -> None:
         lines = lines_of(text.removeprefix("\ufeff"))
         self.text = "\n".join(lines)
-        self._starts = [0]
-        for line in lines:
-            self._starts.append(self._starts[-1] + len(line) + 1)
+        self._starts = [0, *itertools.accumulate(len(line) + 1 for line in lines)]
 
     def offset(self, line: int, column: int) -> int:
         return self._starts[min(line, len(self._starts)) - 1] + column - 1
@@ -223,8 +227,8 @@ class _Lines:
         return Place(file, *self._position(start), *self._position(end))
 
     def _position(self, offset: int) -> tuple[int, int]:
-        line = self.text.count("\n", 0, offset)
-        return line + 1, offset - self._starts[line] + 1
+        line = bisect.bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1
 
 
 class _Unreadable(Exception):
@@ -246,6 +250,7 @@ class _Composer:
         self.problems: list[Problem] = []
         self._file = file
         self._text = text
+        self._lines = lines_of(text)
         self._anchors: dict[str, Node] = {}
         self._events: Iterator[Any] = yaml.parse(text, Loader=_Loader)
 
@@ -289,7 +294,7 @@ class _Composer:
         return self._anchors[event.anchor]
 
     def _scalar(self, event: Any) -> Node:
-        self._refuse_tag(event, (None, "!", "tag:yaml.org,2002:str"))
+        self._refuse_tag(event, (None, "tag:yaml.org,2002:str"))
         plain = event.implicit[0] and event.tag is None
         value = _resolve(event.value) if plain else event.value
         return Node(value, self._scalar_place(event), event.value, event.style or "")
@@ -305,7 +310,8 @@ class _Composer:
         while not isinstance(event, yaml.SequenceEndEvent):
             items.append(self._node(event, depth + 1))
             event = next(self._events)
-        return Node(tuple(items), self._place(start, event), size=1 + sum(item.size for item in items))
+        place = self._collection_place(start, event, items)
+        return Node(tuple(items), place, size=1 + sum(item.size for item in items))
 
     def _mapping(self, start: Any, depth: int) -> Node:
         entries: dict[str, Entry] = {}
@@ -321,7 +327,9 @@ class _Composer:
             else:
                 self._add(entries, key, value)
             event = next(self._events)
-        node = Node(entries, self._place(start, event), size=1 + sum(e.node.size for e in entries.values()))
+        inside = [entry.node for entry in entries.values()]
+        place = self._collection_place(start, event, inside)
+        node = Node(entries, place, size=1 + sum(value.size for value in inside))
         return self._with_merged(node, merged)
 
     def _braces(self, start: Any, depth: int) -> Node:
@@ -330,9 +338,9 @@ class _Composer:
         while not isinstance(event, yaml.MappingEndEvent):
             self._node(event, depth + 1)
             event = next(self._events)
-        place = self._place(start, event)
+        place, end = self._place(start, event), event.end_mark
         self.problems.append(braces_problem(place, self._text))
-        written = self._text[start.start_mark.index : event.end_mark.index]
+        written = self._text[start.start_mark.index : end.index if end else None]
         return Node(written, place, written)
 
     def _add(self, entries: dict[str, Entry], key: Node, value: Node) -> None:
@@ -351,7 +359,7 @@ class _Composer:
         for below in merged:
             if not isinstance(below.value, Mapping):
                 self.problems.append(
-                    Problem("E103", below.place, "after << stands the name of a mapping, such as *base")
+                    Problem("E103", below.place, "after << stands something that has keys, such as *base")
                 )
                 continue
             entries = {**below.value, **entries}
@@ -361,18 +369,40 @@ class _Composer:
         return Node({**entries, **node.value}, node.place, size=node.size + sum(e.node.size for e in entries.values()))
 
     def _place(self, first: Any, last: Any = None) -> Place:
-        start, end = first.start_mark, (last or first).end_mark
-        return Place(self._file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+        return Place(self._file, *self._position(first.start_mark), *self._position((last or first).end_mark))
+
+    def _position(self, mark: Any) -> tuple[int, int]:
+        """Line and column from 1. What is open when the file ends, ends there: libyaml counts one line more."""
+        if mark.line >= len(self._lines):
+            return len(self._lines), len(self._lines[-1]) + 1
+        return mark.line + 1, mark.column + 1
+
+    def _collection_place(self, start: Any, end: Any, inside: Sequence[Node]) -> Place:
+        """To the end of its last value: the parser sees the end of a block only where the next one begins."""
+        place = self._place(start, end)
+        last = inside[-1].place if inside else place
+        if start.flow_style or not place.holds(last):  # An alias stands elsewhere.
+            return place
+        return replace(place, end_line=last.end_line, end_column=last.end_column)
 
     def _scalar_place(self, event: Any) -> Place:
-        """Of the text itself, without the `&name` or `!` in front of it."""
+        """Of the text itself: without the `&name` or `!!str` in front of it, and the empty lines behind a block."""
         place = self._place(event)
-        if event.anchor is None and event.tag is None:
-            return place
-        before = _PROPERTIES.match(self._text, event.start_mark.index, event.end_mark.index)
-        skipped = lines_of(before[0] if before else "")
-        column = len(skipped[-1]) + (place.column if len(skipped) == 1 else 1)
-        return replace(place, line=place.line + len(skipped) - 1, column=column)
+        if event.anchor is not None or event.tag is not None:
+            before = _PROPERTIES.match(self._text, event.start_mark.index, event.end_mark.index)
+            line, column = self._after(event.start_mark, before[0] if before else "")
+            place = replace(place, line=line, column=column)
+        if event.style in ("|", ">"):
+            written = self._text[event.start_mark.index : event.end_mark.index].rstrip()
+            line, column = self._after(event.start_mark, written)
+            place = replace(place, end_line=line, end_column=column)
+        return place
+
+    def _after(self, mark: Any, written: str) -> tuple[int, int]:
+        """Line and column behind a text that begins at a mark."""
+        lines = lines_of(written)
+        column = len(lines[-1]) + 1
+        return mark.line + len(lines), column + (mark.column if len(lines) == 1 else 0)
 
     def _unreadable(self, code: str, event: Any, message: str, help_text: str = "") -> _Unreadable:
         return _Unreadable(Problem(code, self._place(event), message, help_text))

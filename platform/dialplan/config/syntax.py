@@ -8,16 +8,6 @@ import yaml
 
 from dialplan.config.problems import Place, Problem, lines_of
 
-_QUOTES = "put quotes around the whole text"
-_INDENT = "lines of one level begin in one column"
-_ESCAPE = (
-    "a backslash inside double quotes begins a special character",
-    "use single quotes around the text, or write \\\\",
-)
-_UNCLOSED = ("a quote is opened here and never closed", "add the closing quote")
-_AFTER_BLOCK = ("after | or > nothing else stands in the line", "begin the text in the next line, indented")
-_UNKNOWN = ("the YAML cannot be understood here", _QUOTES)
-
 
 def syntax_problem(file: str, text: str, exc: yaml.YAMLError) -> Problem:
     """The first thing that keeps the text from being YAML, with its place.
@@ -51,13 +41,19 @@ def character_problem(file: str, text: str, position: int) -> Problem:
 
 def braces_problem(place: Place, text: str) -> Problem:
     """A text that begins with `{{` and has no quotes around it."""
-    line = lines_of(text)[place.line - 1]
-    before, value = line[: place.column - 1], line[place.column - 1 :].rstrip()
-    quote = "'" if '"' in value else '"'
+    line = _COMMENT.sub("", lines_of(text)[place.line - 1])
+    before, value = line[: place.column - 1], line[place.column - 1 :]
     message = "a text that begins with {{ needs quotes around the whole of it"
-    end = max(place.column + 1, len(line.rstrip()) + 1)
-    whole = Place(place.file, place.line, place.column, place.line, end)
-    return Problem("E005", whole, message, f"write: {before.lstrip()}{quote}{value}{quote}")
+    whole = Place(place.file, place.line, place.column, place.line, place.column + max(1, len(value)))
+    return Problem("E005", whole, message, f"write: {before.lstrip()}{_quoted(value)}")
+
+
+_COMMENT = re.compile(r"\s+(#.*)?$")
+
+
+def _quoted(text: str) -> str:
+    quote = "'" if '"' in text else '"'
+    return f"{quote}{text}{quote}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,51 +63,105 @@ class _Spot:
     said: str
     line: str
     """The text of the line."""
-    before: str
-    """That line up to the place."""
-    same_line: bool
-    """What the parser was reading began in the same line."""
+    at: tuple[int, int]
+    """Line and column, from 0."""
+    begun: tuple[int, int]
+    """Where that begins which it was reading."""
+
+    @property
+    def before(self) -> str:
+        """The line up to the place."""
+        return self.line[: self.at[1]]
+
+    @property
+    def in_one_line(self) -> bool:
+        return self.at[0] == self.begun[0]
 
 
 _Words = tuple[str, str]
+"""A message and its help."""
 
 
 def _explained(file: str, text: str, exc: yaml.MarkedYAMLError) -> Problem:
     lines = lines_of(text)
-    mark, begun = exc.problem_mark or exc.context_mark, exc.context_mark or exc.problem_mark
-    if mark is None or begun is None:
+    mark = exc.problem_mark or exc.context_mark
+    if mark is None:
         return Problem("E002", Place(file), *_UNKNOWN)
+    begun = exc.context_mark or mark
     line = lines[mark.line] if mark.line < len(lines) else ""
+    spot = _Spot(f"{exc.context} {exc.problem}", line, (mark.line, mark.column), (begun.line, begun.column))
     braces = _UNQUOTED_BRACES.match(line)
     if braces and mark.column >= braces.start(1):
         return braces_problem(Place(file, mark.line + 1, braces.start(1) + 1), text)
-    spot = _Spot(f"{exc.context} {exc.problem}", line, line[: mark.column], begun.line == mark.line)
-    for said, at_beginning, words in _IN_WORDS:
-        if said in spot.said:
-            found = words if isinstance(words, tuple) else words(spot)
-            place = begun if at_beginning and not (said.startswith("expected ',") and spot.same_line) else mark
-            return Problem("E002", _place(file, lines, place), *found)
-    return Problem("E002", _place(file, lines, mark), *_UNKNOWN)
+    opened = _still_open(text) if "<stream end>" in spot.said else None
+    if opened is not None:
+        return Problem("E002", _word_at(file, lines, opened.line, opened.column), *_OPEN)
+    where, words = next(((where, words) for said, where, words in _IN_WORDS if said in spot.said), (_here, _UNKNOWN))
+    return Problem("E002", _word_at(file, lines, *where(spot)), *(words if isinstance(words, tuple) else words(spot)))
+
+
+def _still_open(text: str) -> yaml.Mark | None:
+    """The last bracket that is open where the file ends."""
+    opened: list[yaml.Mark] = []
+    try:
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            if isinstance(token, yaml.FlowSequenceStartToken | yaml.FlowMappingStartToken):
+                opened.append(token.start_mark)
+            elif isinstance(token, yaml.FlowSequenceEndToken | yaml.FlowMappingEndToken) and opened:
+                opened.pop()
+    except yaml.YAMLError:
+        pass
+    return opened[-1] if opened else None
 
 
 _UNQUOTED_BRACES = re.compile(r"\s*(?:- +)*(?:[^\s:#'\"{\[][^:#'\"{\[]*: +)?(\{\{)")
 
 
-def _place(file: str, lines: list[str], mark: yaml.Mark) -> Place:
-    """The word that begins at the mark; one character where none does."""
-    number = min(mark.line, len(lines) - 1)
-    column = min(mark.column, len(lines[number])) if mark.line < len(lines) else len(lines[number])
-    word = re.compile(r"[\w.+$-]*").match(lines[number], column)
-    return Place(file, number + 1, column + 1, number + 1, column + 1 + max(1, len(word[0]) if word else 1))
+def _word_at(file: str, lines: list[str], line: int, column: int) -> Place:
+    """The word that begins there; one character where none does."""
+    if line >= len(lines):
+        line, column = len(lines) - 1, len(lines[-1])
+    column = min(column, len(lines[line]))
+    word = re.compile(r"[\w+$-]*").match(lines[line], column)
+    return Place(file, line + 1, column + 1, line + 1, column + 1 + max(1, len(word[0]) if word else 1))
+
+
+# Where to look.
+
+
+def _here(spot: _Spot) -> tuple[int, int]:
+    return spot.at
+
+
+def _beginning(spot: _Spot) -> tuple[int, int]:
+    """Where something is never closed, its end tells nothing."""
+    return spot.begun
+
+
+def _bracket(spot: _Spot) -> tuple[int, int]:
+    return spot.at if spot.in_one_line else spot.begun
+
+
+def _colon(spot: _Spot) -> tuple[int, int]:
+    """The second colon; of a line that is indented too far, its first word."""
+    return spot.at if _first_key(spot) else (spot.at[0], len(spot.line) - len(spot.line.lstrip()))
+
+
+# What to say.
+
+
+def _first_key(spot: _Spot) -> re.Match[str] | None:
+    """The key of the line, where it stands before the place."""
+    key = re.match(r"\s*(?:- +)*([^\s:'\"][^:]*: +)(?=\S)", spot.line)
+    return key if key and key.end() <= len(spot.before) else None
 
 
 def _second_colon(spot: _Spot) -> _Words:
-    key = re.match(r"\s*(?:- +)*([^\s:'\"][^:]*: +)(?=\S)", spot.line)
-    if key is None or key.end() > len(spot.before):
+    key = _first_key(spot)
+    if key is None:
         return "this line is indented too far for a key", _INDENT
-    value = spot.line[key.end() :].rstrip()
-    quote = "'" if '"' in value else '"'
-    return "a second colon in one line", f"write: {spot.line[: key.end()].lstrip()}{quote}{value}{quote}"
+    value = _COMMENT.sub("", spot.line[key.end() :])
+    return "a second colon in one line", f"write: {spot.line[: key.end()].lstrip()}{_quoted(value)}"
 
 
 def _left_over(spot: _Spot) -> _Words:
@@ -126,47 +176,56 @@ def _left_over(spot: _Spot) -> _Words:
     return "this line does not fit the indentation of the lines above", _INDENT
 
 
-def _flow(spot: _Spot) -> _Words:
-    """Inside { } or [ ]."""
+def _in_brackets(spot: _Spot) -> _Words:
     if re.search(r"(?<![\"'])\$\{", spot.line):
         return "inside { } and [ ], ${NAME} needs quotes", 'write "${NAME}"'
-    if spot.same_line:
+    if spot.in_one_line:
         return "a comma or a closing bracket is missing before this", "as in {model: nova-3, smart_format: true}"
-    return "a bracket is opened here and not closed", "add the closing bracket at the end of the line"
+    return _OPEN
 
 
 def _special(spot: _Spot) -> _Words:
-    character = spot.line[len(spot.before) : len(spot.before) + 1]
-    return f"a text cannot begin with {character}", _QUOTES
+    return f"a text cannot begin with {spot.line[spot.at[1] : spot.at[1] + 1]}", _QUOTES
 
 
-#: What PyYAML says; whether the beginning of what it was reading is the place to look at; our words.
-#: The first whose left side is found in the parser's words is taken.
-_IN_WORDS: tuple[tuple[str, bool, _Words | Callable[[_Spot], _Words]], ...] = (
-    ("'\\t'", False, ("a tab stands here; YAML is indented with spaces", "replace the tab by spaces")),
-    ("mapping values are not allowed", False, _second_colon),
-    ("could not find expected ':'", True, ("this line has no colon", 'a key is followed by ": ", as in voice: …')),
-    (
-        "sequence entries are not allowed",
-        False,
-        ("a list cannot begin in the line of its key", f"{_QUOTES}, or begin the list in the next line"),
-    ),
-    ("mapping keys are not allowed", False, ("? means something special to YAML", _QUOTES)),
-    ("expected <block end>", False, _left_over),
-    ("unexpected end of stream", True, _UNCLOSED),
-    ("unexpected document separator", True, _UNCLOSED),
-    ("while scanning an alias", True, ("* means something special to YAML", 'put quotes around it: "*"')),
-    ("while scanning an anchor", True, ("& means something special to YAML", _QUOTES)),
-    ("unknown escape character", False, _ESCAPE),
-    ("expected escape sequence", False, _ESCAPE),
-    ("while scanning a block scalar", False, _AFTER_BLOCK),
-    ("expected ',' or '}'", True, _flow),
-    ("expected ',' or ']'", True, _flow),
-    ("cannot start any token", False, _special),
-    ("expected the node content", False, ("a value is missing here, or begins with a special character", _QUOTES)),
-    ("while scanning a directive", True, ("a line cannot begin with %", _QUOTES)),
-    ("incompatible YAML document", False, ("this version of YAML is not known", "remove the line")),
-    ("YAML directive", False, ("a line cannot begin with %", "remove it")),
-    ("'<document start>'", False, ("the file has ended before this line", "remove the line with … above")),
-    ("tag", True, ("a word that begins with ! means something special to YAML", _QUOTES)),
+_QUOTES = "put quotes around the whole text"
+_INDENT = "lines of one level begin in one column"
+_UNKNOWN = ("the YAML cannot be understood here", _QUOTES)
+_OPEN = ("a bracket is opened here and not closed", "add the closing bracket at the end of the line")
+_UNCLOSED = ("a quote is opened here and never closed", "add the closing quote")
+_NO_COLON = ("this line has no colon", 'a key is followed by ": ", as in voice: …')
+_LIST = ("a list cannot begin in the line of its key", f"{_QUOTES}, or begin the list in the next line")
+_AFTER_BLOCK = ("after | or > nothing else stands in the line", "begin the text in the next line, indented")
+_NO_VALUE = ("a value is missing here, or begins with a special character", _QUOTES)
+_ESCAPE = (
+    "a backslash inside double quotes begins a special character",
+    "use single quotes around the text, or write \\\\",
+)
+
+_Row = tuple[str, Callable[[_Spot], tuple[int, int]], _Words | Callable[[_Spot], _Words]]
+
+#: What PyYAML says, where to look, what to say. The first whose left side is found in the parser's words is taken.
+_IN_WORDS: tuple[_Row, ...] = (
+    ("'\\t'", _here, ("a tab stands here; YAML is indented with spaces", "replace the tab by spaces")),
+    ("mapping values are not allowed", _colon, _second_colon),
+    ("could not find expected ':'", _beginning, _NO_COLON),
+    ("sequence entries are not allowed", _here, _LIST),
+    ("mapping keys are not allowed", _here, ("? means something special to YAML", _QUOTES)),
+    ("expected <block end>", _here, _left_over),
+    ("unexpected end of stream", _beginning, _UNCLOSED),
+    ("unexpected document separator", _beginning, _UNCLOSED),
+    ("while scanning an alias", _beginning, ("* means something special to YAML", f'{_QUOTES}, as in "*"')),
+    ("while scanning an anchor", _beginning, ("& means something special to YAML", _QUOTES)),
+    ("unknown escape character", _here, _ESCAPE),
+    ("expected escape sequence", _here, _ESCAPE),
+    ("while scanning a block scalar", _here, _AFTER_BLOCK),
+    ("expected ',' or '}'", _bracket, _in_brackets),
+    ("expected ',' or ']'", _bracket, _in_brackets),
+    ("cannot start any token", _here, _special),
+    ("expected the node content", _here, _NO_VALUE),
+    ("while scanning a directive", _beginning, ("a line cannot begin with %", _QUOTES)),
+    ("incompatible YAML document", _here, ("this version of YAML is not known", "remove the line")),
+    ("YAML directive", _here, ("a line cannot begin with %", "remove it")),
+    ("'<document start>'", _here, ("nothing can stand here", "remove the line above that begins with ... or %")),
+    ("tag", _beginning, ("a word that begins with ! means something special to YAML", _QUOTES)),
 )

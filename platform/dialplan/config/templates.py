@@ -1,22 +1,23 @@
-"""Jinja templates of agent files: sandboxed, strict, every name checked when the file is loaded.
+"""Jinja templates of agent files: sandboxed, strict, filled in once.
 
-Values are data: a template is rendered once, so a caller whose name is `{{ secrets }}` stays text.
+Values are data: a caller whose name is `{{ secrets }}` stays text. What is wrong in a template is found and worded in
+template_mistakes.py.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 import jinja2
-from jinja2 import meta, nodes
+from jinja2 import nodes
+from jinja2.environment import TemplateExpression
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from dialplan.config.problems import did_you_mean
 from dialplan.errors import ConfigError
-from dialplan.facts import FACT_NAMES
 
 
 class Params(dict[str, str]):
@@ -24,6 +25,12 @@ class Params(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         return ""
+
+
+class Verbatim(str):
+    """A value that goes into a URL as it is: a whole host, which quoting would break."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class Template:
         """
         try:
             return _compiled(self.source).render(names, **self.secrets)
-        except Exception as exc:  # noqa: BLE001 -- what an author's template does to a value can raise anything
+        except Exception as exc:  # What an author's template does to a value can raise anything.
             raise ConfigError(f"a template cannot be rendered: {exc}") from exc
 
     def render_url(self, names: Mapping[str, object]) -> str:
@@ -51,34 +58,11 @@ class Template:
 
     def render_value(self, names: Mapping[str, object]) -> object:
         """As `render`; but where the template is one expression as a whole, its value with its own type."""
-        whole = _WHOLE.fullmatch(self.source)
-        if whole is None:
+        expression = _expression(self.source)
+        if expression is None:
             return self.render(names)
-        return _ENVIRONMENT.compile_expression(whole[1], undefined_to_none=False)(names, **self.secrets)
-
-
-@dataclass(frozen=True, slots=True)
-class TemplateMistake:
-    """What is wrong in a template and where in its text; `offset` and `length` in characters."""
-
-    code: str
-    offset: int
-    length: int
-    message: str
-    help: str = ""
-
-
-def mistakes(source: str, names: Iterable[str]) -> list[TemplateMistake]:
-    """Everything wrong with a template that may use `names`, `call` and `now`."""
-    try:
-        tree = _ENVIRONMENT.parse(source)
-    except jinja2.TemplateSyntaxError as exc:
-        return [_syntax_mistake(source, exc)]
-    known = {*names, "call", "now", *_ENVIRONMENT.globals}
-    found = [*_other_files(source, tree), *_unknown_filters(source, tree)]
-    found += [_unknown_name(source, node, known) for node in _undeclared(tree, known)]
-    found += [_unknown_fact(source, node) for node in _accesses(tree) if _is_unknown_fact(node)]
-    return sorted(found, key=lambda mistake: mistake.offset)
+        value = expression(names, **self.secrets)
+        return str(value) if isinstance(value, jinja2.Undefined) else value
 
 
 def is_template(text: str) -> bool:
@@ -86,17 +70,43 @@ def is_template(text: str) -> bool:
     return "{{" in text or "{%" in text or "{#" in text
 
 
-_WHOLE = re.compile(r"\s*\{\{((?:(?!\}\}).)*)\}\}\s*", re.DOTALL)
-_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined)
+#: A text that is repeated, and a power, can fill the memory within one line.
+_MOST_REPEATS = 10_000
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        numbers = isinstance(left, int | float) and isinstance(right, int | float)
+        if (operator == "**" or not numbers) and any(isinstance(n, int) and n > _MOST_REPEATS for n in (left, right)):
+            raise OverflowError("the result would be too large")
+        return super().call_binop(context, operator, left, right)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """A variable's own keys come before what Python mappings can do: `{{ menu.items }}` is the menu's items."""
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
+def _no_function(value: object) -> object:
+    """`{{ store.upper }}` without its () would be read out as `<built-in method …>`."""
+    if inspect.isroutine(value):
+        raise TypeError(f"{value.__name__} is a function: () is missing behind it")
+    return value
+
+
+ENVIRONMENT = _Sandbox(undefined=jinja2.StrictUndefined, finalize=_no_function)
 # What Jinja brings along for web pages and cannot help in a prompt.
 for _name in ("lipsum", "cycler", "joiner", "namespace"):
-    _ENVIRONMENT.globals.pop(_name)
-_QUOTING = _ENVIRONMENT.overlay(finalize=lambda value: quote(str(value), safe=""))
+    ENVIRONMENT.globals.pop(_name)
+_QUOTING = ENVIRONMENT.overlay(finalize=lambda value: value if isinstance(value, Verbatim) else quote(str(value), ""))
 
 
 @lru_cache(maxsize=4096)
 def _compiled(source: str) -> jinja2.Template:
-    return _ENVIRONMENT.from_string(source)
+    return ENVIRONMENT.from_string(source)
 
 
 @lru_cache(maxsize=4096)
@@ -104,89 +114,14 @@ def _quoting(source: str) -> jinja2.Template:
     return _QUOTING.from_string(source)
 
 
-def _undeclared(tree: nodes.Template, known: set[str]) -> list[nodes.Name]:
-    unknown = meta.find_undeclared_variables(tree) - known
-    return [node for node in tree.find_all(nodes.Name) if node.ctx == "load" and node.name in unknown]
-
-
-def _unknown_name(source: str, node: nodes.Name, known: set[str]) -> TemplateMistake:
-    offset = _offset(source, node.lineno, node.name)
-    suggestion = did_you_mean(node.name, known) or "put it under variables:, or correct the name"
-    return TemplateMistake("E202", offset, len(node.name), f'there is no name "{node.name}"', suggestion)
-
-
-def _accesses(tree: nodes.Template) -> Iterator[nodes.Getattr | nodes.Getitem]:
-    yield from tree.find_all(nodes.Getattr)
-    yield from tree.find_all(nodes.Getitem)
-
-
-def _is_unknown_fact(node: nodes.Getattr | nodes.Getitem) -> bool:
-    of_call = isinstance(node.node, nodes.Name) and node.node.name == "call"
-    return of_call and isinstance(_attribute(node), str) and _attribute(node) not in FACT_NAMES
-
-
-def _attribute(node: nodes.Getattr | nodes.Getitem) -> Any:
-    if isinstance(node, nodes.Getattr):
-        return node.attr
-    return node.arg.value if isinstance(node.arg, nodes.Const) else None
-
-
-def _unknown_fact(source: str, node: nodes.Getattr | nodes.Getitem) -> TemplateMistake:
-    fact = _attribute(node)
-    suggestion = did_you_mean(fact, FACT_NAMES) or f"a call has: {', '.join(FACT_NAMES)}"
-    return TemplateMistake("E203", _offset(source, node.lineno, fact), len(fact), f'a call has no "{fact}"', suggestion)
-
-
-def _unknown_filters(source: str, tree: nodes.Template) -> Iterator[TemplateMistake]:
-    for kind, what, known in (
-        (nodes.Filter, "filter", _ENVIRONMENT.filters),
-        (nodes.Test, "test", _ENVIRONMENT.tests),
-    ):
-        for node in tree.find_all(kind):
-            if node.name not in known:
-                offset = _offset(source, node.lineno, node.name)
-                suggestion = did_you_mean(node.name, known)
-                yield TemplateMistake("E202", offset, len(node.name), f'there is no {what} "{node.name}"', suggestion)
-                # So that the search for unknown names, which stops at an unknown filter, finds the other mistakes.
-                node.name = next(iter(known))
-
-
-def _other_files(source: str, tree: nodes.Template) -> Iterator[TemplateMistake]:
-    for node in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
-        start, end = _line_span(source, node.lineno)
-        yield TemplateMistake(
-            "E201", start, end - start, "a template cannot use another file", "write {file: …} instead"
-        )
-
-
-def _syntax_mistake(source: str, exc: jinja2.TemplateSyntaxError) -> TemplateMistake:
-    """Jinja knows the line only; of that, the first tag is the place to look at."""
-    start, end = _line_span(source, exc.lineno)
-    tag = re.compile(r"\{[{%#]").search(source, start, end)
-    offset = tag.start() if tag else start
-    message = f"the template cannot be understood: {exc.message or 'a tag is wrong'}".rstrip(".")
-    return TemplateMistake("E201", offset, max(1, len(source[offset:end].rstrip())), message)
-
-
-def _offset(source: str, line: int, word: str) -> int:
-    """Where a word stands, as a word of its own and inside a tag, in a line of the source or just after it."""
-    start, _ = _line_span(source, line)
-    match = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(word)}(?![A-Za-z0-9_])").search(source, _tag_start(source, start))
-    return match.start() if match else start
-
-
-def _tag_start(source: str, line_start: int) -> int:
-    """The line's first tag; the line's own beginning where a tag from above goes on in it."""
-    opened, closed = source.rfind("{", 0, line_start), source.rfind("}", 0, line_start)
-    if opened > closed:
-        return line_start
-    tag = re.compile(r"\{[{%]").search(source, line_start)
-    return tag.start() if tag else line_start
-
-
-def _line_span(source: str, line: int) -> tuple[int, int]:
-    start = 0
-    for _ in range(line - 1):
-        start = source.find("\n", start) + 1
-    end = source.find("\n", start)
-    return start, len(source) if end < 0 else end
+@lru_cache(maxsize=4096)
+def _expression(source: str) -> TemplateExpression | None:
+    """The template's one expression, where it has nothing else."""
+    body = ENVIRONMENT.parse(source).body
+    if len(body) != 1 or not isinstance(body[0], nodes.Output):
+        return None
+    parts = [part for part in body[0].nodes if not (isinstance(part, nodes.TemplateData) and part.data.isspace())]
+    if len(parts) != 1 or isinstance(parts[0], nodes.TemplateData):
+        return None
+    result = nodes.Assign(nodes.Name("result", "store"), parts[0], lineno=1)
+    return TemplateExpression(ENVIRONMENT.from_string(nodes.Template([result], lineno=1)), undefined_to_none=False)

@@ -60,8 +60,8 @@ def _encoding() -> NDArray[np.uint8]:
     linear = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.int32) >> 2
     magnitude = np.minimum(np.abs(linear), 8158) + 33
     segment = np.searchsorted(1 << np.arange(6, 14), magnitude, side="right")
-    code = segment << 4 | magnitude >> (segment + 1) & 15
-    return (code ^ np.where(linear < 0, 0x7F, 0xFF)).astype(np.uint8)
+    code: NDArray[np.int64] = (segment << 4 | magnitude >> (segment + 1) & 15) ^ np.where(linear < 0, 0x7F, 0xFF)
+    return code.astype(np.uint8)
 
 
 @cache

@@ -21,8 +21,7 @@ from typing import Any
 from dialplan.call.record import BargedIn, Entry, Ran, Said
 from dialplan.call.settings import template_names
 from dialplan.config.dialplan import Loading
-from dialplan.config.model import Agent, Builtin, Http, Rehearsal, Turn
-from dialplan.config.plugins import PluginFunction
+from dialplan.config.model import Agent, Builtin, Endpoint, Rehearsal, Turn
 from dialplan.errors import ConfigError
 from dialplan.facts import Call
 from dialplan.rehearsal.ears import Ears
@@ -271,7 +270,7 @@ class Player:
         return results
 
     def _runs_here(self, name: str) -> bool:
-        return name in self._agent.functions and isinstance(self._agent.functions[name].runs, PluginFunction | Http)
+        return name in self._agent.functions and not isinstance(self._agent.functions[name].runs, Endpoint)
 
     def _compare(self, turn: Turn, said: str, results: dict[str, Any]) -> None:
         assert turn.agent is not None

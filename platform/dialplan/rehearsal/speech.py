@@ -10,6 +10,7 @@ import os
 import re
 import threading
 import unicodedata
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import chain, count, takewhile
 from typing import TYPE_CHECKING
@@ -25,9 +26,21 @@ if TYPE_CHECKING:
 else:
     espeakng_loader, np, pocketsphinx = Later("espeakng_loader"), Later("numpy"), Later("pocketsphinx")
 
-#: Two people who cannot be mistaken for each other, and whom the ears understand: espeak-ng's names for them.
-CALLER_VOICE = "en-us"
-AGENT_VOICE = "en-us+f2"
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Somebody who speaks."""
+
+    name: str
+    """espeak-ng's: a language, and after a plus one of its variants."""
+    pitch: int = 50
+    """0 is the lowest that the variant has, 99 the highest."""
+
+
+#: Two people who cannot be mistaken for each other, and whom the ears understand: of 147 numbers said through noise,
+#: each among others like it, they had two wrong; of the plain `en-us`, twelve.
+CALLER_VOICE = Voice("en-us+klatt6", pitch=80)
+AGENT_VOICE = Voice("en-us+klatt3", pitch=25)
 #: Quiet that `speak` leaves before the first sound and after the last, in samples: 60 ms.
 MARGIN = RATE * 60 // 1000
 
@@ -117,7 +130,7 @@ _SOUND = re.compile("|".join(sorted(_ARPABET, key=len, reverse=True)))
 _LANGUAGE_SWITCH = re.compile(r"\([a-z-]+\)")  # espeak-ng marks a foreign word: (fr)…(en-us)
 
 
-def speak(text: str, voice: str = CALLER_VOICE) -> bytes:
+def speak(text: str, voice: Voice = CALLER_VOICE) -> bytes:
     """The spoken text, μ-law at 8 kHz, with `MARGIN` of quiet around it; empty where nothing in it can be said.
 
     May be called from any thread; they take turns.
@@ -162,8 +175,17 @@ def _to_line_rate(sound: bytes) -> NDArray[np.float64]:
     if not blocks:
         return np.zeros(0)
     spectrum = np.fft.rfft(samples, blocks * 441)[: blocks * 80 + 1]
-    edge = np.clip((4000 - np.linspace(0, 4000, len(spectrum))) / 300, 0, 1)  # a sharper one would ring
-    return np.fft.irfft(spectrum * edge, blocks * 160) * (160 / 441)
+    return np.fft.irfft(spectrum * _microphone(np.linspace(0, 4000, len(spectrum))), blocks * 160) * (160 / 441)
+
+
+def _microphone(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a telephone's microphone makes of each frequency; of nothing, from 4000 Hz.
+
+    It lifts the upper end (ITU-T P.48), here by 12 dB. Without that an s drowns in the line's noise, as most of it lies
+    above 4 kHz, and seven is heard as eleven.
+    """
+    lift = 12 * np.clip((hertz - 1000) / 2400, 0, 1)
+    return np.clip((4000 - hertz) / 300, 0, 1) * 10 ** (lift / 20)  # a sharper edge would ring
 
 
 def _trim(samples: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -208,12 +230,12 @@ class _Espeak:
     def __init__(self) -> None:
         self._library = _load()
         self._said = bytearray()
-        self._voice = ""
+        self._voice: Voice | None = None
         # ctypes keeps no reference of its own: without this attribute the callback would be collected.
         self._collector = _COLLECT(self._collect)
         self._library.espeak_SetSynthCallback(self._collector)
 
-    def say(self, text: str, voice: str) -> bytes:
+    def say(self, text: str, voice: Voice) -> bytes:
         """16-bit samples, 22 050 a second."""
         self._choose(voice)
         self._said.clear()
@@ -230,9 +252,12 @@ class _Espeak:
             clauses.append(self._library.espeak_TextToPhonemes(ctypes.byref(rest), _UTF8, _IPA).decode())
         return " ".join(clauses)
 
-    def _choose(self, voice: str) -> None:
-        if voice != self._voice and self._library.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise ConfigError(f"espeak-ng has no voice {voice!r}; {CALLER_VOICE!r} is one that it has")
+    def _choose(self, voice: Voice) -> None:
+        if voice == self._voice:
+            return
+        if self._library.espeak_SetVoiceByName(voice.name.encode()) != 0:
+            raise ConfigError(f"espeak-ng has no voice {voice.name!r}; {CALLER_VOICE.name!r} is one that it has")
+        self._library.espeak_SetParameter(_PITCH, voice.pitch, 0)
         self._voice = voice
 
     def _collect(self, samples: int | None, count: int, _events: int | None) -> int:
@@ -244,7 +269,7 @@ class _Espeak:
 
 # From espeak-ng's speak_lib.h.
 _COLLECT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
-_SYNCHRONOUS, _DONT_EXIT, _UTF8, _IPA = 2, 0x8000, 1, 2
+_SYNCHRONOUS, _DONT_EXIT, _UTF8, _IPA, _PITCH = 2, 0x8000, 1, 2, 3
 
 
 def _load() -> ctypes.CDLL:

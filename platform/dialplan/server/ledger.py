@@ -5,10 +5,17 @@ request for a call may reach any of them.
 """
 
 import hashlib
+import logging
 import os
+import time
 from collections import OrderedDict
 from pathlib import Path
 from typing import Protocol
+
+logger = logging.getLogger(__name__)
+
+#: Seconds after which an entry in a folder is of no call that still goes on.
+STALE = 4 * 3600
 
 #: Entries in memory; some hundred bytes each. A day of a busy server.
 MOST = 50_000
@@ -64,25 +71,46 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._memory = Memory()
+        self._written = 0
 
     def get(self, key: str) -> str | None:
         try:
             return self._file(key).read_text("utf-8")
-        except FileNotFoundError:
-            return None
+        except OSError:
+            return self._memory.get(key)
 
     def put(self, key: str, text: str) -> None:
+        # First here: a full disk or a swept folder must cost the other processes their knowledge, but no call.
+        self._memory.put(key, text)
         file = self._file(key)
         draft = file.with_suffix(f".{os.getpid()}")
-        draft.write_text(text, "utf-8")
-        draft.replace(file)
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            draft.write_text(text, "utf-8")
+            draft.replace(file)
+        except OSError as exc:
+            logger.error("the ledger in %s cannot be written: %s", self._path, exc)
+        self._sweep()
 
     def claim(self, key: str) -> bool:
         try:
+            self._path.mkdir(parents=True, exist_ok=True)
             self._file(key).touch(exist_ok=False)
         except FileExistsError:
             return False
+        except OSError as exc:
+            logger.error("the ledger in %s cannot be written: %s", self._path, exc)
+            return self._memory.claim(key)
         return True
+
+    def _sweep(self) -> None:
+        """Now and then remove what is of no call any more."""
+        self._written += 1
+        if self._written % 1000 == 0:
+            for file in self._path.iterdir():
+                if time.time() - file.stat().st_mtime > STALE:
+                    file.unlink(missing_ok=True)
 
     def _file(self, key: str) -> Path:
         # Keys hold what strangers send; a digest can be no path.

@@ -5,7 +5,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 #: Within these seconds a stream that Twilio calls over is noticed here too, or in the process next door.
 SETTLE_SECONDS = 2.0
 
+#: Twilio asks what comes next within some hundred milliseconds of a stream's end; a TwiML Bin may never ask.
+QUESTION_SECONDS = 5.0
+
 
 @dataclass(slots=True)
 class Live:
@@ -43,6 +46,7 @@ class Live:
     draining: bool = False
     _sessions: dict[str, Session] = field(default_factory=dict)
     _tasks: dict[asyncio.Task[None], Session] = field(default_factory=dict)
+    _unasked: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __aenter__(self) -> Self:
@@ -56,6 +60,8 @@ class Live:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for later in self._unasked.values():
+            later.cancel()
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -68,11 +74,18 @@ class Live:
         """Whether the agent has as many calls as it may."""
         if agent.limits.calls is None:
             return False
-        busy = Counter(session.agent.name for session in self._tasks.values())
+        # A call whose end is decided is no caller's any more, though closing its sockets may take a moment.
+        busy = Counter(session.agent.name for session in self._sessions.values())
         return busy[agent.name] >= agent.limits.calls
 
-    def begin(self, agent: Agent, call: Call) -> Session:
-        """Start a call's session: the speech service is dialled now, the line may come later."""
+    def begin(self, agent: Agent, call: Call, line_within: float | None = None) -> Session:
+        """Start a call's session: the speech service is dialled now, the line may come later.
+
+        Args:
+            agent: who answers.
+            call: the facts.
+            line_within: seconds in which the line must come, where they are not the usual ones.
+        """
         session = Session(
             agent,
             call,
@@ -80,17 +93,22 @@ class Live:
             dial=self.dial,
             functions=self.functions,
             metrics=self.metrics,
-            timing=self.timing,
+            timing=self.timing if line_within is None else replace(self.timing, line=line_within),
             observe=self.observe,
             over=self._note_end,
         )
         self.ledger.put(f"end {call.id}", "")
+        self.ledger.put(f"agent {call.id}", agent.name)
         # The task belongs to this object: it outlives the request that began the call, and ends with `__aexit__`.
         task = asyncio.get_running_loop().create_task(session.run(), name=f"call {call.id}")
         self._sessions[call.id] = self._tasks[task] = session
         self._idle.clear()
         task.add_done_callback(self._ended)
         return session
+
+    def agent_of(self, call_id: str) -> Agent | None:
+        """Who has answered a call before, where the agent is still there."""
+        return self.dialplan.agents.get(self.ledger.get(f"agent {call_id}") or "")
 
     async def settled_end(self, call_id: str) -> End | None:
         """Why a call ended, when Twilio says that its stream has; None where nobody here knows of an end.
@@ -99,14 +117,15 @@ class Live:
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS):
-                while (end := self._end_of(call_id)) is None and self._may_settle(call_id):  # noqa: ASYNC110
+                while (end := self.end_of(call_id)) is None and self._may_settle(call_id):  # noqa: ASYNC110
                     await asyncio.sleep(SETTLE_SECONDS / 40)  # No event: it may be decided in another process.
                 return end
         if session := self.find(call_id):
             await session.end(End.LINE_LOST)
         return None
 
-    def _end_of(self, call_id: str) -> End | None:
+    def end_of(self, call_id: str) -> End | None:
+        """Why a call ended, where that is decided."""
         noted = self.ledger.get(f"end {call_id}")
         return End(noted) if noted else None
 
@@ -119,9 +138,28 @@ class Live:
         # Whoever never came here may be on the line of another process.
         if record.end is not None and record.end is not End.NEVER_CAME:
             self.ledger.put(f"end {record.call.id}", record.end.value)
+            self._await_question(record)
+
+    def _await_question(self, record: Record) -> None:
+        """Twilio asks what comes after a stream. While draining, somebody must be there to say that it is the end: who
+        comes after us would take the caller for one who was cut off."""
+        if record.end is not End.CALLER and record.call.id not in self._unasked:
+            later = asyncio.get_running_loop().call_later(QUESTION_SECONDS, self.asked, record.call.id)
+            self._unasked[record.call.id] = later
+            self._idle.clear()
+
+    def asked(self, call_id: str) -> None:
+        """Twilio has asked what comes after a call's stream, or told that the call is over; or it never will."""
+        if later := self._unasked.pop(call_id, None):
+            later.cancel()
+        self._look_idle()
+
+    def _look_idle(self) -> None:
+        if not self._tasks and not self._unasked:
+            self._idle.set()
 
     async def drain(self) -> None:
-        """Take no new calls, and wait until the last one has ended."""
+        """Take no new calls, and wait until the last one has ended and Twilio knows."""
         self.draining = True
         if self._tasks:
             logger.info("draining; on the line: %d", len(self._tasks))
@@ -131,5 +169,4 @@ class Live:
         session = self._tasks.pop(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("the call %s failed", session.call.id, exc_info=task.exception())
-        if not self._tasks:
-            self._idle.set()
+        self._look_idle()

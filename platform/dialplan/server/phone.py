@@ -13,7 +13,7 @@ from types import MappingProxyType
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import URL
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -38,6 +38,9 @@ START_SECONDS = 5.0
 
 #: How often a call whose stream broke is connected again.
 MAX_ATTEMPTS = 3
+
+#: Characters that Twilio speaks in a second, at the slowest.
+SPOKEN_PER_SECOND = 8
 
 UNKNOWN_NUMBER = "The number that you have dialled is not in service. Goodbye."
 SORRY = "We are sorry, we cannot take your call at the moment. Please try again later. Goodbye."
@@ -76,7 +79,9 @@ class Phone:
         form = await self._form(request)
         if isinstance(form, Response):
             return form
-        return _twiml(await self._after_stream(request, form))
+        answer = _twiml(await self._after_stream(request, form))
+        self.live.asked(form["CallSid"])
+        return answer
 
     async def status(self, request: Request) -> Response:
         """A call's status changed. One that is over is over here too, though its stream may not have said so."""
@@ -86,6 +91,8 @@ class Phone:
         session = self.live.find(form["CallSid"])
         if session is not None and form.get("CallStatus") in _OVER:
             await session.end(End.CALLER)
+        if form.get("CallStatus") in _OVER:
+            self.live.asked(form["CallSid"])
         return Response(status_code=204)
 
     async def _form(self, request: Request) -> dict[str, str] | Response:
@@ -140,21 +147,34 @@ class Phone:
         return given
 
     def _fresh_answer(self, request: Request, form: Mapping[str, str], attempt: int) -> str:
-        if self.live.draining:
+        session = self.live.find(form["CallSid"])
+        if session is not None:
+            return self._connect(request, session, attempt)
+        # Who was answered before is on the line: neither a drain nor a limit is a reason to turn such a caller away.
+        if self.live.draining and attempt == 1:
             return self._rejected("draining")
-        route = self.live.dialplan.answer(form.get("To", ""))
-        if route is None:
+        agent = self._agent(form, attempt)
+        if agent is None:
             logger.warning("nobody answers the number that was called")
             self.live.metrics.calls_refused.labels("unknown number").inc()
-            return twiml.say_and_hang_up(UNKNOWN_NUMBER)
-        session = self.live.find(form["CallSid"])
-        if session is None:
-            if self.live.is_full(route.agent):
-                return self._rejected("full")
-            facts = {fact: form.get(name, "") for name, fact in _FORM_FACTS.items()}
-            session = self.live.begin(route.agent, _call(form["CallSid"], facts, {}, route.agent))
-            logger.info("a call comes in for %s", route.agent.name)
-        return self._connect(request, session, attempt)
+            return twiml.say_and_hang_up(UNKNOWN_NUMBER if attempt == 1 else SORRY)
+        if self.live.is_full(agent) and attempt == 1:
+            return self._rejected("full")
+        return self._connect(request, self._begin_answered(agent, form, attempt), attempt)
+
+    def _agent(self, form: Mapping[str, str], attempt: int) -> Agent | None:
+        """Who answers: by the number; when a call is connected again, whoever did before."""
+        before = self.live.agent_of(form["CallSid"]) if attempt > 1 else None
+        route = self.live.dialplan.answer(form.get("To", ""))
+        return before or (route.agent if route else None)
+
+    def _begin_answered(self, agent: Agent, form: Mapping[str, str], attempt: int) -> Session:
+        facts = {fact: form.get(name, "") for name, fact in _FORM_FACTS.items()}
+        call = _call(form["CallSid"], facts, {}, agent)
+        logger.info("a call comes in for %s", agent.name)
+        # The stream opens when the notice has been spoken.
+        notice_seconds = len(_notice(agent, call)) / SPOKEN_PER_SECOND if attempt == 1 else 0.0
+        return self.live.begin(agent, call, self.live.timing.line + notice_seconds)
 
     def _rejected(self, reason: str) -> str:
         logger.warning("a call was turned away: %s", reason)
@@ -246,6 +266,8 @@ class Phone:
         session = self.live.find(started.call_sid)
         if session is not None and session.waiting:
             return session
+        if self.live.end_of(started.call_sid) is End.CALLER:
+            raise LineRefused("the caller has hung up already")
         agent = self.live.dialplan.agents.get(name)
         if agent is None:
             raise LineRefused(f"there is no agent {name} any more")
@@ -297,10 +319,13 @@ class WebSocketLine:
 async def _body(request: Request) -> bytes | None:
     """The request's body; None where it is larger than any of Twilio's."""
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            return None
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY:
+                return None
+    except ClientDisconnect:
+        return b""  # Nobody waits for the answer.
     return body
 
 

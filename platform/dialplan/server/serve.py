@@ -11,6 +11,11 @@ from typing import Any
 
 import uvicorn
 
+try:
+    import resource
+except ImportError:  # Windows has no such limit.
+    resource = None  # type: ignore[assignment]
+
 from dialplan.errors import ConfigError
 from dialplan.server.app import application
 from dialplan.server.live import Live
@@ -58,9 +63,17 @@ def address(listener: socket.socket) -> str:
 def run(serving: Coroutine[Any, Any, None]) -> None:
     """Run the process's one event loop: uvloop's where there is one."""
     sys.setswitchinterval(SWITCH_INTERVAL)
+    _allow_many_sockets()
     factory = uvicorn.Config(lambda: None, log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(serving)
+
+
+def _allow_many_sockets() -> None:
+    """Two for each call, and what strangers hold open: as many as the system allows, not the usual 1024."""
+    if resource is not None:
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def serve(live: Live, listener: socket.socket, lifeline: int | None = None) -> None:

@@ -56,7 +56,8 @@ class _Workers:
 
     def run(self, count: int) -> int:
         for _ in range(count):
-            self._start()
+            if not self._ending:
+                self._start()
         worst = 0
         while self._running:
             pid, status = os.wait()
@@ -65,12 +66,14 @@ class _Workers:
                 continue
             worker.returncode = os.waitstatus_to_exitcode(status)
             if self._ending:
-                worst = max(worst, abs(worker.returncode))
+                # One that had no time to listen to the signal has ended as it was asked to.
+                worst = max(worst, 0 if worker.returncode == -signal.SIGTERM else abs(worker.returncode))
                 continue
             logger.error("worker %d ended with %d; another one takes its place", pid, worker.returncode)
             if time.monotonic() - started < SHORT_LIFE:
                 time.sleep(1.0)
-            self._start()
+            if not self._ending:
+                self._start()
         return worst
 
     def _start(self) -> None:
@@ -79,3 +82,5 @@ class _Workers:
             self._command, pass_fds=self._fds, env=dict(self._variables), start_new_session=True
         )
         self._running[worker.pid] = (worker, time.monotonic())
+        if self._ending:  # The signal came while it was being started.
+            worker.send_signal(signal.SIGTERM)

@@ -5,6 +5,7 @@ it. An event that is not known, or lacks what it should have, is a value (`Unkno
 is rendered in call/settings.py.
 """
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -275,6 +276,17 @@ def _function_call(fields: dict[str, Any]) -> FunctionCall:
     )
 
 
+def _function_call_request(fields: dict[str, Any]) -> FunctionCallRequest:
+    """Each function by itself: one that is malformed must not leave the others without an answer."""
+    functions = []
+    for entry in fields["functions"]:
+        with contextlib.suppress(*MALFORMED):
+            functions.append(_function_call(entry))
+    if not functions:
+        raise ValueError("no function in it")
+    return FunctionCallRequest(tuple(functions))
+
+
 def _latency_report(fields: dict[str, Any]) -> LatencyReport:
     stages = ((name.removesuffix("_latency"), value) for name, value in fields.items() if name.endswith("_latency"))
     return LatencyReport(tuple((stage, float(value)) for stage, value in stages))
@@ -300,7 +312,7 @@ _PARSERS: dict[str, Callable[[dict[str, Any]], Event]] = {
     "AgentThinking": lambda f: AgentThinking(),
     "AgentStartedSpeaking": lambda f: AgentStartedSpeaking(),
     "AgentAudioDone": lambda f: AgentAudioDone(),
-    "FunctionCallRequest": lambda f: FunctionCallRequest(tuple(_function_call(x) for x in f["functions"])),
+    "FunctionCallRequest": _function_call_request,
     "FunctionCallCancelled": lambda f: FunctionCallCancelled(tuple(text(x["id"]) for x in f["functions"])),
     "InjectionRefused": lambda f: InjectionRefused(legible(f.get("message", ""))),
     "LatencyReport": _latency_report,
