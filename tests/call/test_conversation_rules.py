@@ -87,7 +87,8 @@ class AnyCall(RuleBasedStateMachine):
         self.running: set[str] = set()
         self.goodbye_asked: float | None = None
         self.goodbye_id: str | None = None
-        self.goodbye_marks: set[str] = set()  # that were set after end_call, all audio before them
+        self.goodbye_marks: set[str] = set()  # that were set after end_call and the audio that came after it
+        self.goodbye_begun = False
         if under_way:
             self.the_service_gets_ready()
             self.the_line_opens()
@@ -273,12 +274,13 @@ class AnyCall(RuleBasedStateMachine):
             case Play():
                 assert self.now >= self.gate, "audio of a reply that was cut"
                 self.buffered.append(None)
+                self.goodbye_begun = True
                 self.goodbye_marks.clear()
             case SetMark(name=name):
                 assert name not in self.marks, "two marks of one name"
                 self.marks.add(name)
                 self.buffered.append(name)
-                if self.goodbye_asked is not None:
+                if self.goodbye_asked is not None and self.goodbye_begun:
                     self.goodbye_marks.add(name)
             case Clear():
                 self.flushed.extend(name for name in self.buffered if name is not None)
@@ -290,7 +292,7 @@ class AnyCall(RuleBasedStateMachine):
         assert request.id not in self.answered, "two answers to one request"
         self.answered.add(request.id)
         if request.name == "end_call" and self.goodbye_asked is None:
-            self.goodbye_asked, self.goodbye_id = self.now, request.id
+            self.goodbye_asked, self.goodbye_id, self.goodbye_begun = self.now, request.id, False
             self.goodbye_marks.clear()
 
     def see_end(self, end: End, heard: str) -> None:

@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dialplan import log
-from dialplan.call.functions import BUSY, FAILED, MAX_THREADS, TOOK_TOO_LONG, Functions
+from dialplan.call import plugin_loop
+from dialplan.call.functions import MAX_AT_WORK, Functions
+from dialplan.call.results import BUSY, FAILED, TOOK_TOO_LONG
 from dialplan.config.model import Agent, Failure
 from tests.agents import CALL, agent_of, run
 
@@ -56,6 +58,8 @@ RESULTS = {
     "surrogate": chr(0xD800),
     "tuple as key": {(1, 2): 3},
     "too long": "x" * 64_001,
+    "too many": list(range(70_000)),
+    "too deep": __import__("functools").reduce(lambda inner, _: [inner], range(100), 0),
     "generator": (n for n in range(3)),
 }
 RESULTS["itself"] = [RESULTS]
@@ -224,6 +228,8 @@ async def test_a_result_is_told_as_json(functions: Functions, agent: Agent, key:
         "surrogate",
         "tuple as key",
         "too long",
+        "too many",
+        "too deep",
         "generator",
         "itself",
     ],
@@ -427,20 +433,34 @@ async def test_a_result_that_comes_after_all_is_dropped(functions: Functions, ag
     assert await run(functions, agent, "stuck") == "late"
 
 
-async def test_where_hundreds_hang_the_next_one_is_told_to_wait_until_they_are_done(
+async def test_where_one_function_hangs_too_often_it_is_not_run_again_and_the_others_are(
     functions: Functions, agent: Agent
 ) -> None:
-    stuck = [functions.run(agent.functions["stuck"], "", CALL, {}) for _ in range(MAX_THREADS)]
+    stuck = [functions.run(agent.functions["stuck"], "", CALL, {}) for _ in range(MAX_AT_WORK)]
     assert {json.loads(told)["error"] for told in await asyncio.gather(*stuck)} == {TOOK_TOO_LONG}
 
-    crowded = await run(functions, agent, "add", {"a": 1})
+    crowded = await run(functions, agent, "stuck")
+    other = await run(functions, agent, "add", {"a": 1})
     of_plugin(agent, "RELEASE").set()
     for thread in threading.enumerate():
         if thread.name == "stuck":
             await asyncio.to_thread(thread.join, 10)
 
     assert crowded == {"error": BUSY}
-    assert await run(functions, agent, "add", {"a": 1}) == 11
+    assert other == 11
+    assert await run(functions, agent, "stuck") == "late"
+
+
+async def test_a_coroutine_that_blocks_the_plugins_loop_costs_the_others_a_second_at_most(
+    functions: Functions, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugin_loop, "STUCK_SECONDS", 0.1)
+    await run(functions, agent, "stuck_loop")
+
+    other = await run(functions, agent, "add_later", {"a": 1})
+    of_plugin(agent, "RELEASE").set()
+
+    assert other == 11
 
 
 async def test_where_the_system_has_no_thread_left_the_model_is_told_to_wait(

@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from dialplan.call.functions import FAILED, TOOK_TOO_LONG, Functions
+from dialplan.call.functions import Functions
+from dialplan.call.results import FAILED, TOOK_TOO_LONG
 from dialplan.config.model import Agent
 from tests.agents import agent_of, run
 
@@ -27,12 +28,20 @@ class Service:
     asked: list[tuple[str, str]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    answering: set["asyncio.Task[None]"] = field(default_factory=set)
 
     @property
     def query(self) -> dict[str, str]:
         return dict(parse_qsl(urlsplit(self.asked[-1][1]).query, keep_blank_values=True, strict_parsing=True))
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self.answered(reader, writer))
+        self.answering.add(task)
+        await asyncio.wait([task])
+        writer.close()
+        await writer.wait_closed()
+
+    async def answered(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii").splitlines()
         method, target, _ = head[0].split(" ")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
@@ -45,8 +54,7 @@ class Service:
             status, kind, body = _ANSWERS.get(target, (200, "application/json", b'{"price": 5.25}'))
             fields = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\nLocation: /elsewhere\r\n"
             writer.write(f"HTTP/1.1 {status} X\r\n{fields}Connection: close\r\n\r\n".encode() + body)
-        writer.close()
-        await writer.wait_closed()
+            await writer.drain()
 
 
 _ANSWERS: Mapping[str, tuple[int, str, bytes]] = {
@@ -79,6 +87,9 @@ async def serving() -> AsyncIterator[Service]:
     async with await asyncio.start_server(service.answer, "127.0.0.1", 0) as server:
         service.url = "http://127.0.0.1:%d" % server.sockets[0].getsockname()[1]  # noqa: UP031
         yield service
+        for task in service.answering:
+            task.cancel()
+        await asyncio.gather(*service.answering, return_exceptions=True)
 
 
 def http(root: Path, request: dict[str, Any], **options: object) -> Agent:
@@ -288,7 +299,9 @@ async def test_a_server_that_is_not_there_is_an_apology(
         agent = http(tmp_path, {"url": f"{service.url}/x"})
 
     assert await run(functions, agent, "f") == {"error": FAILED}
-    assert caplog.record_tuples == [("dialplan.call.functions", logging.WARNING, "f cannot be requested: ConnectError")]
+    assert caplog.record_tuples == [
+        ("dialplan.call.http_function", logging.WARNING, "f cannot be requested: ConnectError")
+    ]
 
 
 async def test_a_server_that_says_nothing_is_given_up_in_time(

@@ -65,7 +65,8 @@ def test_a_bare_name_takes_its_contract_from_the_code(tmp_path: Path) -> None:
 def test_the_file_wins_over_the_code(tmp_path: Path) -> None:
     found = function(
         tmp_path,
-        "  - name: get_price\n    description: What it costs.\n    timeout: 2.5\n    filler: One moment.\n    defer: true\n"
+        "  - name: get_price\n    description: What it costs.\n    timeout: 2.5\n    filler: One moment.\n"
+        "    defer: true\n"
         "    on_interrupt: cancel\n"
         "    parameters: {type: object, properties: {name: {type: string, enum: [rye]}}, required: [name]}\n",
     )

@@ -146,7 +146,9 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> Non
 
 def test_defaults_lie_under_every_agent_those_of_the_folder_over_those_of_the_root(tmp_path: Path) -> None:
     files = {
-        "agents/_defaults.yaml": "voice: root\nlanguage: de\nlimits: {minutes: 5, silence: 5}\nvariables: {a: root, b: root}\n",
+        "agents/_defaults.yaml": (
+            "voice: root\nlanguage: de\nlimits: {minutes: 5, silence: 5}\nvariables: {a: root, b: root}\n"
+        ),
         "agents/acme/_defaults.yaml": "voice: folder\nlimits: {silence: 6}\nvariables: {b: folder, c: folder}\n",
         "agents/x.yaml": f"{NUMBER}prompt: x\n",
         "agents/acme/y.yaml": 'numbers: ["+15550100002"]\nprompt: y\nvariables: {c: own}\n',

@@ -83,7 +83,9 @@ def test_a_function_map_names_them_instead(tmp_path: Path) -> None:
 
 def test_a_plugin_may_be_a_package_and_lie_deeper(tmp_path: Path) -> None:
     files = {
-        "agents/a.yaml": 'numbers: ["*"]\nprompt: x\nplugins: [plugins.shop.prices, plugins.stock, flat]\nfunctions: [f, g, h]\n',
+        "agents/a.yaml": (
+            'numbers: ["*"]\nprompt: x\nplugins: [plugins.shop.prices, plugins.stock, flat]\nfunctions: [f, g, h]\n'
+        ),
         "plugins/shop/prices.py": "from ..stock.count import COUNT\ndef f() -> int:\n    return COUNT\n",
         "plugins/stock/__init__.py": "from .count import COUNT\ndef g() -> int:\n    return COUNT + 1\n",
         "plugins/stock/count.py": "COUNT = 41\n",
@@ -96,7 +98,10 @@ def test_a_plugin_may_be_a_package_and_lie_deeper(tmp_path: Path) -> None:
 
 
 def test_siblings_are_imported_with_a_dot_also_inside_of_functions(tmp_path: Path) -> None:
-    plugin = "from . import shared\nfrom .shared import one\ndef f() -> int:\n    from . import late\n    return one() + late.two()\n"
+    plugin = (
+        "from . import shared\nfrom .shared import one\n"
+        "def f() -> int:\n    from . import late\n    return one() + late.two()\n"
+    )
 
     loading = load(
         tmp_path, plugin, shared="def one() -> int:\n    return 1\n", late="def two() -> int:\n    return 2\n"

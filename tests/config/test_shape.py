@@ -177,7 +177,7 @@ def test_one_value_has_one_mistake_of_its_kind(tmp_path: Path) -> None:
         'numbers: ["*"]\nprompt: x\nplugins: [plugins/x.py]\nfunctions: [get_price]\n',
         'numbers: ["*"]\nprompt: x\nfunctions: [{name: get_price, http: {url: 5}}]\n',
         'numbers: ["*"]\nprompt: x\nfunctions: [{name: get_price, htpp: {url: "https://a.b"}}]\n',
-        'numbers: ["*"]\nprompt: x\nfunctions: get_price\nrehearsals: [{name: x, turns: [{function: {get_price: }}]}]\n',
+        'numbers: ["*"]\nprompt: x\nfunctions: f\nrehearsals: [{name: x, turns: [{caller: a, function: {f: }}]}]\n',
         'numbers: ["*"]\nprompt: x\nrehearsals: [{name: x, turns: [{caller: a, agent: 5}]}]\n',
         'numbers: ["*"]\nprompt: x\nfunctions: [{name: f, parameters: 5, http: {url: "https://a.b/{{ c }}"}}]\n',
         'numbers: ["*"]\nprompt: x\nvoice: {provider: open_ai, model: 5, voice: alloy, endpoint: {url: "https://a.b"}}\n',

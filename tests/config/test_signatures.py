@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Annotated, Any, Literal, Optional, Union  # noqa: UP035 -- plugins may write them
+from typing import Annotated, Any, Literal, Optional, Union
 
 import pytest
 from jsonschema import Draft7Validator
@@ -117,7 +117,7 @@ def test_a_function_of_nothing_has_an_empty_contract() -> None:
 
 
 def test_the_call_is_no_argument() -> None:
-    def function(a: str, call: Call, b: Call | None = None, c: Annotated[Call, "x"] = Call("")) -> None: ...
+    def function(a: str, call: Call, c: Annotated[Call, "x"], b: Call | None = None) -> None: ...
 
     signature = read(function)
 

@@ -221,29 +221,10 @@ def test_a_hundred_mistakes_are_enough() -> None:
     assert len(mistakes("{{ stor }} " * 1000, VARIABLES)) == 100
 
 
-_BITS = st.sampled_from(
-    [
-        "{{",
-        "}}",
-        "{%",
-        "%}",
-        "{#",
-        "#}",
-        "{%-",
-        "-%}",
-        " ",
-        "\n",
-        "\r\n",
-        "if ",
-        "endif",
-        "for x in ",
-        "endfor",
-        "set x",
-    ]
-    + ["store", "call.from", ".", "|", "upper", "=", "==", "(", ")", "[", "]", "{", "}", "'", '"', "1", "+", "**", "~"]
-    + ["raw", "endraw", "block a", "endblock", "macro m(a)", "endmacro", "is ", "not ", "loop", "self", "include 'x'"]
-    + ["call ", "filter upper", "with ", "import 'x' as y", "call", "ä", "😀", "%", "\\", "else", "elif ", "super()"]
-)
+_TIGHT = "{{ }} {% %} {# #} {%- -%} endif endfor store call.from . | upper = == ( ) [ ] { } ' 1 + ** ~ raw endraw"
+_LOOSE = "if |for x in |set x|block a|endblock|macro m(a)|endmacro|is |not |loop|self|include 'x'|call |filter upper"
+_OTHER = ["import 'x' as y", " ", "\n", "\r\n", '"', "\\", "ä", "😀", "%", "else", "elif ", "with ", "super()"]
+_BITS = st.sampled_from([*_TIGHT.split(" "), *_LOOSE.split("|"), *_OTHER])
 
 
 @given(source=st.lists(_BITS, max_size=14).map("".join) | st.text(max_size=20))

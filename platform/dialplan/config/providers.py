@@ -3,7 +3,7 @@
 From Deepgram's asyncapi.yml (ThinkSettingsV1, SpeakSettingsV1) and its pages on models.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dialplan.config.model import Endpoint, Listen, Think, Voice
@@ -121,10 +121,11 @@ def _voice(reading: Reading, node: Node) -> Voice:
         return Voice("deepgram", {"model": node.raw})
     options: dict[str, Any] = reading.json(node)
     provider = str(options.pop("provider", "deepgram"))
-    _note_missing(reading, node, provider, _VOICE_NEEDS[provider])
-    known = {"provider", *_VOICE_NEEDS[provider], *_VOICE_ALSO.get(provider, ())}
-    _note_unknown(reading, node, provider, [key for key, _ in entries(node) if key not in known])
-    _check_voice_name(reading, node, provider)
+    if node.get("provider") or not reading.refused_in(node):  # Else it may have been another provider.
+        _note_missing(reading, node, provider, _VOICE_NEEDS[provider])
+        known = {"provider", *_VOICE_NEEDS[provider], *_VOICE_ALSO.get(provider, ())}
+        _note_unknown(reading, node, provider, [key for key, _ in entries(node) if key not in known])
+        _check_voice_name(reading, node, provider)
     endpoint = _endpoint(reading, node.get("endpoint"))
     options.pop("endpoint", None)
     return Voice(provider, options, endpoint)
@@ -156,7 +157,7 @@ def _note_missing(reading: Reading, node: Node, provider: str, needed: Iterable[
 _EXAMPLES = {"endpoint": "{url: https://…}", "voice": "{mode: id, id: …}", "model": "aura-2-thalia-en"}
 
 
-def _note_unknown(reading: Reading, node: Node, provider: str, keys: Iterator[str] | list[str]) -> None:
+def _note_unknown(reading: Reading, node: Node, provider: str, keys: Iterable[str]) -> None:
     for key in keys:
         if node.get(key) is not None:
             help_text = "remove it; the language is in the model's name" if key == "language" else "remove it"

@@ -218,7 +218,7 @@ def _length(parts: Iterable[_Part]) -> int:
     return sum(part.end - part.start for part in parts)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def _grammar(sentences: tuple[str, ...]) -> _Grammar:
     """The grammar of these sentences; the few last used are kept, as each takes some 10 MB."""
     ways = {word: ways for sentence in sentences for word in words(sentence) if (ways := pronunciations(word))}

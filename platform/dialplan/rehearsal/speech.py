@@ -133,7 +133,7 @@ _LANGUAGE_SWITCH = re.compile(r"\([a-z-]+\)")  # espeak-ng marks a foreign word:
 def speak(text: str, voice: Voice = CALLER_VOICE) -> bytes:
     """The spoken text, μ-law at 8 kHz, with `MARGIN` of quiet around it; empty where nothing in it can be said.
 
-    May be called from any thread; they take turns.
+    May be called from any thread; they take turns. No two renderings of a text are alike to the last bit.
 
     Raises:
         ConfigError: the extra `rehearsal` is not installed, or it has no such voice.
