@@ -43,8 +43,8 @@ RESULTS = {
     "time": datetime.time(9, 30),
     "decimal": decimal.Decimal("5.25"),
     "uuid": uuid.UUID(int=7),
-    "set": {3, 1, 2},
-    "frozenset": frozenset({"b", "a"}),
+    "set": {"d", "a", "c", "b"},
+    "frozenset": frozenset({2, 1}),
     "dataclass": Slot(datetime.date(2026, 11, 25), decimal.Decimal("1.5")),
     "inside": [{"at": Slot(datetime.date(2026, 11, 25), decimal.Decimal(2))}, {decimal.Decimal(1)}],
     "enum": Size.BIG,
@@ -139,6 +139,13 @@ async def waiting():
     finally:
         GONE.set()
 
+async def waiting_long():
+    return await waiting()
+
+def promised_late():
+    RELEASE.wait(30)
+    return waiting()
+
 async def stubborn():
     while True:
         try:
@@ -170,6 +177,8 @@ functions:
   - {name: stuck_loop, timeout: 0.05}
   - {name: waiting, timeout: 0.05}
   - {name: stubborn, timeout: 0.05}
+  - {name: promised_late, timeout: 0.05}
+  - waiting_long
 """
 
 
@@ -182,6 +191,14 @@ async def functions() -> AsyncIterator[Functions]:
 @pytest.fixture
 def agent(tmp_path: Path) -> Agent:
     return agent_of(tmp_path, AGENT, PLUGIN)
+
+
+async def ended(name: str) -> bool:
+    """Whether every thread that worked for this function is done, within ten seconds."""
+    threads = [thread for thread in threading.enumerate() if thread.name == name]
+    for thread in threads:
+        await asyncio.to_thread(thread.join, 10)
+    return not any(thread.is_alive() for thread in threads)
 
 
 def of_plugin(agent: Agent, name: str) -> Any:
@@ -204,8 +221,8 @@ def of_plugin(agent: Agent, name: str) -> Any:
         ("time", "09:30:00"),
         ("decimal", 5.25),
         ("uuid", "00000000-0000-0000-0000-000000000007"),
-        ("set", [1, 2, 3]),
-        ("frozenset", ["a", "b"]),
+        ("set", ["a", "b", "c", "d"]),
+        ("frozenset", [1, 2]),
         ("dataclass", {"day": "2026-11-25", "price": 1.5}),
         ("inside", [{"at": {"day": "2026-11-25", "price": 2.0}}, [1.0]]),
         ("enum", "big"),
@@ -274,6 +291,7 @@ async def test_empty_arguments_are_none(functions: Functions, agent: Agent, argu
     [
         ({}, "'a' is a required property"),
         ({"a": "1"}, "'1' is not of type 'integer'"),
+        ({"a": "x" * 5000}, "'xxx"),
         ({"a": None}, "None is not of type 'integer'"),
         ({"a": True}, "True is not of type 'integer'"),
         ({"a": 1, "b": []}, "[] is not of type 'integer'"),
@@ -425,12 +443,35 @@ async def test_giving_up_cancels_the_coroutine(functions: Functions, agent: Agen
     assert await asyncio.to_thread(of_plugin(agent, "GONE").wait, 10)
 
 
-async def test_a_result_that_comes_after_all_is_dropped(functions: Functions, agent: Agent) -> None:
+async def test_a_result_that_comes_after_all_is_dropped(
+    functions: Functions, agent: Agent, caplog: pytest.LogCaptureFixture
+) -> None:
     assert await run(functions, agent, "stuck") == {"error": TOOK_TOO_LONG}
 
     of_plugin(agent, "RELEASE").set()
 
+    assert await ended("stuck")
     assert await run(functions, agent, "stuck") == "late"
+    assert [record.getMessage() for record in caplog.records] == ["stuck took longer than 0.05 s and was given up"]
+
+
+def test_a_result_that_comes_when_the_process_is_over_is_dropped(agent: Agent) -> None:
+    async def process() -> None:
+        async with Functions() as functions:
+            await run(functions, agent, "stuck")
+
+    asyncio.run(process())
+    of_plugin(agent, "RELEASE").set()
+
+    assert asyncio.run(ended("stuck"))  # An exception in that thread would be an error of this test.
+
+
+async def test_a_coroutine_that_comes_after_all_is_cancelled(functions: Functions, agent: Agent) -> None:
+    assert await run(functions, agent, "promised_late") == {"error": TOOK_TOO_LONG}
+
+    of_plugin(agent, "RELEASE").set()
+
+    assert await ended("promised_late")
 
 
 async def test_where_one_function_hangs_too_often_it_is_not_run_again_and_the_others_are(
@@ -442,12 +483,10 @@ async def test_where_one_function_hangs_too_often_it_is_not_run_again_and_the_ot
     crowded = await run(functions, agent, "stuck")
     other = await run(functions, agent, "add", {"a": 1})
     of_plugin(agent, "RELEASE").set()
-    for thread in threading.enumerate():
-        if thread.name == "stuck":
-            await asyncio.to_thread(thread.join, 10)
 
     assert crowded == {"error": BUSY}
     assert other == 11
+    assert await ended("stuck")
     assert await run(functions, agent, "stuck") == "late"
 
 
@@ -471,9 +510,9 @@ async def test_where_the_system_has_no_thread_left_the_model_is_told_to_wait(
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refused)
-        told = await run(functions, agent, "add", {"a": 1})
+        told = [await run(functions, agent, "add", {"a": 1}) for _ in range(MAX_AT_WORK)]
 
-    assert told == {"error": BUSY}
+    assert told == [{"error": BUSY}] * MAX_AT_WORK
     assert await run(functions, agent, "add", {"a": 1}) == 11
 
 
@@ -482,17 +521,22 @@ async def test_nothing_is_left_when_the_process_ends(agent: Agent) -> None:
         await run(functions, agent, "add_later", {"a": 1})
         await run(functions, agent, "waiting")
 
-    assert "plugins" not in [thread.name for thread in threading.enumerate()]
+    assert await ended("plugins")
     assert len(asyncio.all_tasks()) == 1
 
 
+async def test_what_can_be_stopped_when_the_process_ends_is_stopped(agent: Agent) -> None:
+    async with Functions() as functions:
+        waiting = asyncio.create_task(functions.run(agent.functions["waiting_long"], "", CALL, {}))
+        await run(functions, agent, "add_later", {"a": 1})  # by now the other one is on the plugins' loop
+
+    assert json.loads(await waiting) == {"error": TOOK_TOO_LONG}
+    assert of_plugin(agent, "GONE").is_set()
+
+
 async def test_what_hangs_when_the_process_ends_is_left_behind(agent: Agent) -> None:
-    async with asyncio.timeout(10):
-        async with Functions() as functions:
-            await run(functions, agent, "stuck")
-            await run(functions, agent, "stubborn")
-            hanging = asyncio.create_task(functions.run(agent.functions["waiting"], "", CALL, {}))
-            await asyncio.sleep(0)
-    await hanging
+    async with asyncio.timeout(10), Functions() as functions:
+        await run(functions, agent, "stuck")
+        await run(functions, agent, "stuck_loop")
 
     of_plugin(agent, "RELEASE").set()
