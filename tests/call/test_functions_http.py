@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ class Service:
         await writer.wait_closed()
 
     async def answered(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii").splitlines()
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
         method, target, _ = head[0].split(" ")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         self.asked.append((method, target))
@@ -305,8 +306,25 @@ async def test_a_server_that_is_not_there_is_an_apology(
 
 
 async def test_a_server_that_says_nothing_is_given_up_in_time(
-    tmp_path: Path, functions: Functions, service: Service
+    tmp_path: Path, functions: Functions, service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     agent = http(tmp_path, {"url": f"{service.url}/silent", "timeout": 0.05})
 
-    assert await run(functions, agent, "f") == {"error": TOOK_TOO_LONG}
+    told = await run(functions, agent, "f")
+
+    assert told == {"error": TOOK_TOO_LONG}
+    for thread in threading.enumerate():
+        if thread.name == "f":
+            await asyncio.to_thread(thread.join, 10)
+            assert not thread.is_alive()
+    assert {record.levelname for record in caplog.records} <= {"WARNING"}
+
+
+async def test_text_beyond_ascii_goes_into_a_header_as_utf8(
+    tmp_path: Path, functions: Functions, service: Service
+) -> None:
+    agent = http(tmp_path, {"url": f"{service.url}/x", "headers": {"x-name": "{{ name }}"}})
+
+    await run(functions, agent, "f", {"name": "Zoë"})
+
+    assert service.headers[0]["x-name"] == "Zoë"

@@ -316,6 +316,40 @@ def test_listening_is_what_the_file_says(tmp_path: Path, name: str, provider: di
     assert message["agent"]["listen"] == {"provider": {"type": "deepgram"} | provider}
 
 
+@pytest.mark.parametrize(
+    ("name", "think"),
+    [
+        (
+            "open_ai",
+            {"provider": {"type": "open_ai", "model": "gpt-5-mini", "temperature": 0, "reasoning_mode": "low"}},
+        ),
+        (
+            "a gateway",
+            {
+                "provider": {"type": "open_ai", "model": "llama"},
+                "endpoint": {
+                    "url": "https://llm.example.com/v1",
+                    "headers": {"x-key": "sk-llm-4711", "x-plain": "plain"},
+                },
+                "context_length": "max",
+            },
+        ),
+        (
+            "a gateway with little memory",
+            {
+                "provider": {"type": "open_ai", "model": "llama"},
+                "endpoint": {"url": "https://llm.example.com/v1", "headers": {}},
+                "context_length": 4000,
+            },
+        ),
+    ],
+)
+def test_thinking_is_what_the_file_says(tmp_path: Path, name: str, think: dict[str, Any]) -> None:
+    message = message_of(tmp_path, AGENTS[name])
+
+    assert message["agent"]["think"] == {"prompt": "p"} | think
+
+
 def test_prompt_and_functions_stand_in_every_model(tmp_path: Path) -> None:
     first, *fallbacks = message_of(tmp_path, AGENTS["models to fall back to"])["agent"]["think"]
 

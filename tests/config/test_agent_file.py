@@ -27,6 +27,12 @@ def test_the_smallest_agent_is_a_number_and_a_prompt(tmp_path: Path) -> None:
     assert (agent.api_key, agent.deepgram_url) == ("", "")
 
 
+@pytest.mark.parametrize("text", ["", "\n", "# soon\n", "---\n", "{}"])
+def test_an_empty_file_lacks_a_prompt(tmp_path: Path, text: str) -> None:
+    assert set(codes(loaded(tmp_path, {"agents/a.yaml": text}))) <= {"E101", "E102", "W501"}
+    assert loaded(tmp_path, {"agents/a.yaml": text}).set_aside == ("a",)
+
+
 def test_every_key_arrives() -> None:
     agent = load(GOOD, ENVIRONMENT).dialplan.agents["everything"]
 

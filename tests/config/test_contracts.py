@@ -255,6 +255,15 @@ def test_the_host_of_an_address_is_not_the_models_to_choose(tmp_path: Path, url:
     assert codes(shop(tmp_path, f"  - name: f\n    http: {{url: '{url}'}}\n")) == ([code] if code else [])
 
 
+@pytest.mark.parametrize("name", ["call", "now", "store"])
+def test_a_parameter_cannot_take_the_place_of_a_fact(tmp_path: Path, name: str) -> None:
+    parameters = f"{{type: object, properties: {{{name}: {{type: string}}}}}}"
+
+    loading = shop(tmp_path, f"  - name: f\n    http: {{url: 'https://a.b'}}\n    parameters: {parameters}\n")
+
+    assert (codes(loading), under(loading)) == (["E107"], [name])
+
+
 def test_parameters_may_refer_to_their_own_definitions(tmp_path: Path) -> None:
     found = function(
         tmp_path,

@@ -272,6 +272,13 @@ def test_a_part_of_nothing_but_spaces_stands_where_the_text_stands() -> None:
     assert places_inside(node, "key: 'a  b'", [(1, 2), (99, 3)]) == [node.place, node.place]
 
 
+def test_what_only_the_pure_parser_refuses_is_not_blamed() -> None:
+    [problem] = problems_of("a: {caller: Really?}\nb: c\nd: 'e' f\n")
+
+    assert str(problem.place) == "a.yaml:3:8"
+    assert problem.message == "the quotes end before this, and the text goes on"
+
+
 # Trees.
 
 

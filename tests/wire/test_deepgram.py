@@ -139,6 +139,13 @@ def test_a_function_is_ours_unless_deepgram_says_otherwise(sent: object, ours: b
     assert requested(client_side=sent) == FunctionCallRequest((FunctionCall("fc_1", "f", "{}", ours),))
 
 
+@pytest.mark.parametrize(("sent", "kept"), [("c2ln", "c2ln"), ("", ""), (None, "")])
+def test_a_thought_signature_is_kept_for_the_answer(sent: object, kept: str) -> None:
+    event = requested(thought_signature=sent)
+
+    assert event == FunctionCallRequest((FunctionCall("fc_1", "f", "{}", True, thought_signature=kept),))
+
+
 def test_one_request_may_ask_for_several_functions() -> None:
     functions = [{"id": str(n), "name": f"f{n}", "arguments": "{}", "client_side": n != 1} for n in range(3)]
 
@@ -188,7 +195,7 @@ def test_an_error_is_heard_however_badly_it_is_written() -> None:
 
 
 def test_an_unknown_message_is_described_in_a_few_words() -> None:
-    unknown = deepgram.parse(json.dumps({"type": "x\n\ud800" * 1000}))
+    unknown = deepgram.parse(json.dumps({"type": "é\n\ud800" * 1000}))
 
     assert isinstance(unknown, Unknown)
     assert len(unknown.what) < 80

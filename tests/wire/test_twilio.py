@@ -187,7 +187,7 @@ def test_a_binary_message_is_unknown_whatever_is_in_it() -> None:
 
 
 def test_an_unknown_message_is_described_in_a_few_words() -> None:
-    unknown = twilio.parse(json.dumps({"event": "x\n\ud800" * 1000}))
+    unknown = twilio.parse(json.dumps({"event": "é\n\ud800" * 1000}))
 
     assert isinstance(unknown, Unknown)
     assert len(unknown.what) < 80

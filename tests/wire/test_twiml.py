@@ -183,7 +183,8 @@ def test_a_token_with_another_agent_put_in_is_refused(call: str, agent: str, oth
 
 
 @pytest.mark.parametrize(
-    ("call", "agent", "other_call", "other_agent"), [("CA1\nx", "y", "CA1", "x\ny"), ("CA1", "a\nb", "CA1\na", "b")]
+    ("call", "agent", "other_call", "other_agent"),
+    [("CA1\nx", "y", "CA1", "x\ny"), ("CA1", "a\nb", "CA1\na", "b"), ("CA1", "ab", "CA1a", "b")],
 )
 def test_call_and_agent_cannot_be_cut_apart_elsewhere(call: str, agent: str, other_call: str, other_agent: str) -> None:
     token = twiml.stream_token("secret", call, agent, 1000)
@@ -333,6 +334,12 @@ def test_characters_that_xml_cannot_hold_are_left_out() -> None:
     document = twiml.say_and_hang_up("a\x00b\x08c\x0bd\x1fe\ud800f\ufffeg\uffffh\tz")
 
     assert ET.fromstring(document).findtext("Say") == "abcdefgh\tz"
+
+
+def test_a_parameter_is_cut_where_twilio_would_refuse_it() -> None:
+    response = ET.fromstring(twiml.connect(STREAM, WEBHOOK, {"caller_name": "x" * 600}))
+
+    assert [len(parameter.attrib["value"]) for parameter in response.iter("Parameter")] == [499]
 
 
 def test_a_notice_is_cut_where_twilio_would_refuse_it() -> None:

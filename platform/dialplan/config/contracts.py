@@ -118,6 +118,7 @@ def _http(reading: Reading, node: Node, http: Node) -> Http | None:
         message = "the host of an address is written out, never filled in by the model"
         reading.problem("E310", url.place, message, "as in https://api.example.com/{{ name }}")
         return None
+    _note_ambiguous(reading, node)
     names = _names(reading, node)
     return Http(
         method=http.at("method").raw if http.get("method") else "GET",
@@ -126,6 +127,18 @@ def _http(reading: Reading, node: Node, http: Node) -> Http | None:
         query={key: reading.wire_template(value, names) for key, value in entries(http.get("query"))},
         json=_json_templates(reading, body, names) if (body := http.get("json")) else None,
     )
+
+
+def _note_ambiguous(reading: Reading, node: Node) -> None:
+    """A parameter with the name of a fact: the model could put itself into the place of the caller's number."""
+    taken = {"call", "now", *(name for name, _ in entries(reading.tree.get("variables")))}
+    properties = node.at("parameters").get("properties")
+    for name, _ in entries(properties):
+        if name in taken and properties is not None:
+            help_text = (
+                "give the parameter another name; call, now and the variables are known to the templates already"
+            )
+            reading.problem("E107", properties.key_place(name), f"{shown(name)} cannot stand here", help_text)
 
 
 def _base(url: str) -> int:

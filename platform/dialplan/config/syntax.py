@@ -1,6 +1,7 @@
 """Why a text is no YAML, in words for somebody who does not know YAML."""
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,12 +23,18 @@ def syntax_problem(file: str, text: str, exc: yaml.YAMLError) -> Problem:
         for _ in yaml.parse(text, Loader=yaml.SafeLoader):
             pass
     except yaml.YAMLError as said:
-        exc = said
+        # It refuses a little more than libyaml does, such as {caller: Really?}, which then is not what is wrong.
+        exc = exc if _line(said) < _line(exc) else said
     if isinstance(exc, yaml.reader.ReaderError):
         return character_problem(file, text, exc.position)
     if isinstance(exc, yaml.MarkedYAMLError):
         return _explained(file, text, exc)
     return Problem("E002", Place(file), *_UNKNOWN)
+
+
+def _line(exc: yaml.YAMLError) -> int:
+    mark = exc.problem_mark if isinstance(exc, yaml.MarkedYAMLError) else None
+    return mark.line if mark else sys.maxsize
 
 
 def character_problem(file: str, text: str, position: int) -> Problem:
@@ -212,6 +219,8 @@ _IN_WORDS: tuple[_Row, ...] = (
     ("sequence entries are not allowed", _here, _LIST),
     ("mapping keys are not allowed", _here, ("? means something special to YAML", _QUOTES)),
     ("expected <block end>", _here, _left_over),
+    ("expected key", _here, _left_over),  # In libyaml's words, here and in the next one.
+    ("expected '-' indicator", _here, _left_over),
     ("unexpected end of stream", _beginning, _UNCLOSED),
     ("unexpected document separator", _beginning, _UNCLOSED),
     ("while scanning an alias", _beginning, ("* means something special to YAML", f'{_QUOTES}, as in "*"')),
@@ -226,6 +235,6 @@ _IN_WORDS: tuple[_Row, ...] = (
     ("while scanning a directive", _beginning, ("a line cannot begin with %", _QUOTES)),
     ("incompatible YAML document", _here, ("this version of YAML is not known", "remove the line")),
     ("YAML directive", _here, ("a line cannot begin with %", "remove it")),
-    ("'<document start>'", _here, ("nothing can stand here", "remove the line above that begins with ... or %")),
+    ("<document start>", _here, ("nothing can stand here", "remove the line above that begins with ... or %")),
     ("tag", _beginning, ("a word that begins with ! means something special to YAML", _QUOTES)),
 )

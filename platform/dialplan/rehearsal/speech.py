@@ -37,8 +37,8 @@ class Voice:
     """0 is the lowest that the variant has, 99 the highest."""
 
 
-#: Two people who cannot be mistaken for each other, and whom the ears understand: of 147 numbers said through noise,
-#: each among others like it, they had two wrong; of the plain `en-us`, twelve.
+#: Two people who cannot be mistaken for each other, and whom the ears understand: of the numbers that they say through
+#: noise, each among others like it, one in fifty is misheard; of those of the plain `en-us`, one in nine.
 CALLER_VOICE = Voice("en-us+klatt6", pitch=80)
 AGENT_VOICE = Voice("en-us+klatt3", pitch=25)
 #: Quiet that `speak` leaves before the first sound and after the last, in samples: 60 ms.
