@@ -1,8 +1,8 @@
 """What a plugin that blocks or computes does to other calls' audio: the contract says p99 under 20 and 50 ms.
 
-Ten calls stream frames through a server of its own process; in an eleventh, a plugin sleeps inside `async def`, or spins in
-pure Python. Every frame is stamped by this process's clock and found again at the speech service's end, which is this
-process too. Prints the added latency of the ten, without, with the sleeper, and with the spinner, from the same run.
+Ten calls stream frames through a server of its own process; in an eleventh, a plugin sleeps inside `async def`, or
+spins in pure Python. Every frame is stamped by this process's clock and found again at the speech service's end, which
+is this process too. Prints the added latency of the ten: without, with the sleeper, and with the spinner, in one run.
 
     python bench/plugin_latency.py [SECONDS]
 """

@@ -92,6 +92,8 @@ def serve(
     if fd is None:
         _show_problems(loading)
         _show_answering(loading.dialplan, server.address(listener), told.public_url, insecure)
+        if offline:
+            click.echo("--offline: a stand-in answers for Deepgram, and understands what rehearsals say.", err=True)
     if workers > 1:
         options = ["--root", str(root), "--log-level", log_level]
         options += ["--offline"] * offline + ["--insecure"] * insecure
@@ -162,7 +164,10 @@ def settings(root: Path, agent: str, from_: str, to: str, param: Sequence[str]) 
 @click.option("--json", "as_json", is_flag=True, help="For a program.")
 def routes(root: Path, address: str | None, as_json: bool) -> None:
     """Who answers what; or who answers this number or path, and why."""
-    dialplan = _loaded(root, demand_secrets=False).dialplan
+    loading = _loaded(root, demand_secrets=False)
+    dialplan = loading.dialplan
+    for name in loading.set_aside:
+        click.echo(f"{name} has mistakes and answers nothing; see: dialplan check", err=True)
     if address is None:
         _show_routes(_all_routes(dialplan), as_json)
         return
@@ -194,11 +199,14 @@ def rehearse(root: Path, agents: Sequence[str]) -> None:
     log.configure("WARNING")
     _read_dotenv(root)
     loading = _loaded(root)
-    _show_problems(loading)
-    chosen = [_agent(loading, name) for name in agents] or list(loading.dialplan.agents.values())
-    outcomes = asyncio.run(theatre.rehearse(loading, chosen, None, click.echo if sys.stdout.isatty() else _quietly))
+    chosen = [_agent(loading, name) for name in agents]
+    if not chosen:
+        _show_problems(loading)
+    played = chosen or list(loading.dialplan.agents.values())
+    show = click.echo if sys.stdout.isatty() else _quietly
+    outcomes = asyncio.run(theatre.rehearse(loading, played, None, show))
     click.echo(theatre.table(outcomes))
-    sys.exit(theatre.exit_code(outcomes, loading))
+    sys.exit(theatre.exit_code(outcomes, () if chosen else loading.set_aside))
 
 
 @main.command()
@@ -217,7 +225,7 @@ def demo(root: Path, wav: Path | None) -> None:
     folder = wav or root / "var" / "demo"
     outcomes = asyncio.run(theatre.rehearse(loading, list(loading.dialplan.agents.values()), folder, click.echo))
     click.echo("\n" + theatre.table(outcomes))
-    sys.exit(theatre.exit_code(outcomes, loading))
+    sys.exit(theatre.exit_code(outcomes, loading.set_aside))
 
 
 def _quietly(line: str) -> None:

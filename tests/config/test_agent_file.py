@@ -128,7 +128,7 @@ def test_a_prompts_file_outside_of_the_project_or_missing_is_told(tmp_path: Path
 
 
 def test_mistakes_in_a_prompts_file_are_told_there(tmp_path: Path) -> None:
-    files = {
+    files: dict[str, str | bytes] = {
         "agents/a.yaml": 'numbers: ["*"]\nprompt: {file: prompts/x.md}\n',
         "agents/b.yaml": 'numbers: ["+1555"]\nprompt: {file: prompts/x.md}\n',
         "prompts/x.md": b"# stor\r\n\r\nThis is {{ stor }}.\r\n{{ call.form }} {{ 5 / 0\r\n",

@@ -255,7 +255,7 @@ def test_the_host_of_an_address_is_not_the_models_to_choose(tmp_path: Path, url:
     assert codes(shop(tmp_path, f"  - name: f\n    http: {{url: '{url}'}}\n")) == ([code] if code else [])
 
 
-@pytest.mark.parametrize("name", ["call", "now", "store"])
+@pytest.mark.parametrize("name", ["call", "now"])
 def test_a_parameter_cannot_take_the_place_of_a_fact(tmp_path: Path, name: str) -> None:
     parameters = f"{{type: object, properties: {{{name}: {{type: string}}}}}}"
 

@@ -217,7 +217,7 @@ def test_one_path_twice_in_one_file_is_told(tmp_path: Path) -> None:
 
 
 def test_one_bad_file_hurts_nobody(tmp_path: Path) -> None:
-    files = {
+    files: dict[str, str | bytes] = {
         "agents/a.yaml": 'numbers: ["+15"]\nprompt: x\n',
         "agents/b.yaml": "{{{",
         "agents/c.yaml": b"\xff",

@@ -131,6 +131,7 @@ def test_lines_are_counted_as_the_parser_counts_them(text: str) -> None:
 
     *_, scalar, _, _ = yaml.parse(quoted, Loader=yaml.SafeLoader)
 
+    assert scalar.end_mark is not None
     assert scalar.end_mark.line == len(lines_of(quoted)) - 1
     assert scalar.end_mark.column == len(lines_of(quoted)[-1])
 

@@ -107,7 +107,8 @@ def test_what_has_a_default_is_not_required() -> None:
 
     assert signature.parameters is not None
     assert signature.parameters["required"] == ["a", "c"]
-    assert (signature.takes, signature.needs) == ({"a", "b", "c", "d"}, {"a", "c"})
+    assert signature.takes == {"a", "b", "c", "d"}
+    assert signature.needs == {"a", "c"}
 
 
 def test_a_function_of_nothing_has_an_empty_contract() -> None:
@@ -157,7 +158,9 @@ def test_a_hint_in_quotes_that_cannot_be_read_leaves_the_names_known(hint: str) 
 
     assert signature.parameters is None
     assert signature.undescribed.startswith("its type hints cannot be read: ")
-    assert (signature.takes, signature.needs, signature.takes_anything) == ({"a", "b"}, {"a"}, False)
+    assert signature.takes == {"a", "b"}
+    assert signature.needs == {"a"}
+    assert not signature.takes_anything
 
 
 def test_of_functions_without_a_signature_nothing_is_known() -> None:

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dialplan.config.dialplan import load
+from dialplan.config.places import places_inside, whole_file
 from dialplan.config.problems import Place, Problem, lines_of
-from dialplan.config.source import MAX_DEPTH, MAX_VALUES, Node, merge, places_inside, read, whole_file
+from dialplan.config.source import MAX_DEPTH, MAX_VALUES, Node, merge, read
 from tests.config.files import write
 
 ROOT = Path(__file__).parents[2]

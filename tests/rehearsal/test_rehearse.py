@@ -66,6 +66,17 @@ async def test_a_rehearsal_that_goes_as_the_file_says(tmp_path: Path) -> None:
     assert found.wav.stat().st_size > 100_000
 
 
+async def test_a_notice_is_nothing_that_the_agent_has_said(tmp_path: Path) -> None:
+    turns = """
+      - caller: When do you open?
+        agent: At nine in the morning.
+"""
+
+    found, _ = await outcome(tmp_path, turns, greeting="greeting: Good morning.\nnotice: This call may be recorded.")
+
+    assert found.differences == []
+
+
 async def test_a_function_that_fails_where_it_should_work_is_a_difference(tmp_path: Path) -> None:
     turns = """
       - caller: What does the red car cost?
@@ -113,5 +124,5 @@ async def test_an_agent_without_a_number_cannot_be_rehearsed(tmp_path: Path) -> 
         found = await play(stage_, agent, agent.rehearsals[0], lambda *_: None, None)
 
     assert "number" in found.differences[0]
-    assert exit_code([found], loading) == 1
+    assert exit_code([found], ()) == 1
     assert "DIFFERENT" in table([found])

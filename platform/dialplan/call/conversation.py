@@ -84,6 +84,7 @@ class Conversation:
         self._over = False
         self._opened = False  # The line: audio can be played.
         self._opened_at = 0.0
+        self._greeted = False  # By the service's Welcome.
         self._listening = False  # The speech service takes audio.
         self._heard_at = 0.0  # When audio last came from the caller's side.
         self._kept_alive_at = 0.0
@@ -158,8 +159,8 @@ class Conversation:
             return []
         match event:
             case deepgram.Welcome():
-                return [SendSettings()]
-            case deepgram.SettingsApplied():
+                return self._welcomed()
+            case deepgram.SettingsApplied() if not self._listening:
                 self._listening, self._kept_alive_at, self._quiet_since = True, now, now
                 return [StartListening()]
             case deepgram.UserStartedSpeaking():
@@ -293,6 +294,11 @@ class Conversation:
         self._audio_since_mark = False
         self._held, self._held_bytes = [], 0
         return [Clear()] if self._opened else []
+
+    def _welcomed(self) -> list[Action]:
+        """Settings go out once: a second time ends the session."""
+        first, self._greeted = not self._greeted, True
+        return [SendSettings()] if first else []
 
     def _someone_speaks(self, now: float) -> None:
         self._quiet_since, self._asked = now, False

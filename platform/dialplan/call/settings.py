@@ -43,7 +43,7 @@ def settings(agent: Agent, call: Call) -> dict[str, Any]:
     }
     if agent.greeting is not None:
         message["agent"]["greeting"] = agent.greeting.render(names)
-    return _merged(message, agent.settings)
+    return _merged(message, agent.settings) | {"tags": [*message["tags"], *agent.settings.get("tags", ())]}
 
 
 def template_names(agent: Agent, call: Call) -> dict[str, object]:

@@ -102,7 +102,8 @@ def _lost_its_way_to_run(reading: Reading, node: Node) -> bool:
 
 def _note_unknown_function(reading: Reading, name: Node, plugins: list[Plugin]) -> None:
     if not plugins:
-        help_text = "name its module under plugins:, or give it http: or endpoint:"
+        usual = "name its module under plugins:, or give it http: or endpoint:"
+        help_text = did_you_mean(name.raw, Builtin) or usual
         reading.problem("E303", name.place, f"no plugin has a function {name.raw}", help_text)
         return
     known = {function for plugin in plugins for function in plugin.functions}
@@ -130,14 +131,11 @@ def _http(reading: Reading, node: Node, http: Node) -> Http | None:
 
 
 def _note_ambiguous(reading: Reading, node: Node) -> None:
-    """A parameter with the name of a fact: the model could put itself into the place of the caller's number."""
-    taken = {"call", "now", *(name for name, _ in entries(reading.tree.get("variables")))}
+    """A parameter named like the facts: the model could put itself into the place of the caller's number."""
     properties = node.at("parameters").get("properties")
-    for name, _ in entries(properties):
-        if name in taken and properties is not None:
-            help_text = (
-                "give the parameter another name; call, now and the variables are known to the templates already"
-            )
+    for name in ("call", "now"):
+        if properties is not None and properties.get(name) is not None:
+            help_text = "give the parameter another name; to a template, call and now are the facts of the call"
             reading.problem("E107", properties.key_place(name), f"{shown(name)} cannot stand here", help_text)
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from dialplan.config import secret, template_mistakes, templates
 from dialplan.config.layers import Layers, reason
+from dialplan.config.places import places_inside, whole_file
 from dialplan.config.plugins import PluginLoader
 from dialplan.config.problems import Place, Problem, shown
 from dialplan.config.secret import Secret
-from dialplan.config.source import Node, places_inside, whole_file
+from dialplan.config.source import Node
 from dialplan.config.template_mistakes import TemplateMistake
 from dialplan.config.templates import Template
 

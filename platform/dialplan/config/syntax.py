@@ -100,11 +100,29 @@ def _explained(file: str, text: str, exc: yaml.MarkedYAMLError) -> Problem:
     braces = _UNQUOTED_BRACES.match(line)
     if braces and mark.column >= braces.start(1):
         return braces_problem(Place(file, mark.line + 1, braces.start(1) + 1), text)
+    quote = _swallowing_quote(text, mark.line)
+    if quote is not None:
+        message = f"a quote is opened here and closed only in line {mark.line + 1}"
+        return Problem("E002", _word_at(file, lines, quote.line, quote.column), message, "add the closing quote")
     opened = _still_open(text) if "<stream end>" in spot.said else None
     if opened is not None:
         return Problem("E002", _word_at(file, lines, opened.line, opened.column), *_OPEN)
     where, words = next(((where, words) for said, where, words in _IN_WORDS if said in spot.said), (_here, _UNKNOWN))
     return Problem("E002", _word_at(file, lines, *where(spot)), *(words if isinstance(words, tuple) else words(spot)))
+
+
+def _swallowing_quote(text: str, line: int) -> yaml.Mark | None:
+    """The beginning of a quoted text that swallowed the lines down to this one, as one does whose closing quote is
+    missing: the next quote, wherever it stands, ends it."""
+    try:
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            quoted = isinstance(token, yaml.ScalarToken) and token.style in ("'", '"')
+            if quoted and token.start_mark.line < token.end_mark.line == line:
+                opened: yaml.Mark = token.start_mark
+                return opened
+    except yaml.YAMLError:
+        pass
+    return None
 
 
 def _still_open(text: str) -> yaml.Mark | None:

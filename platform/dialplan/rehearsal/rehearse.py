@@ -183,7 +183,8 @@ class Player:
         self._changed.set()
 
     def announced(self, text: str) -> None:
-        self.happened(Said(Role.ASSISTANT, f"({text})"))
+        """A notice is Twilio's voice: told, but nothing that the agent has said."""
+        self._observer(self._agent.name, time.monotonic() - self.started, Said(Role.ASSISTANT, f"({text})"))
 
     def happened(self, entry: Entry) -> None:
         """An entry of the call's record."""

@@ -59,10 +59,15 @@ def table(outcomes: Sequence[Outcome]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines += [f"  {o.agent}, {o.rehearsal}: {difference}" for o in outcomes for difference in o.differences]
-    saved = [f"  {outcome.wav}" for outcome in outcomes if outcome.wav]
+    saved = [f"  {_from_here(outcome.wav)}" for outcome in outcomes if outcome.wav]
     if saved:
         lines += ["", "Listen to the calls (left the caller, right the agent):", *saved]
     return "\n".join(lines if outcomes else ["there is no rehearsal"])
+
+
+def _from_here(path: Path) -> Path:
+    """As somebody in this folder would type it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
@@ -71,6 +76,6 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
     return (outcome.agent, outcome.rehearsal, *map(str, counts), f"{outcome.seconds:.1f}", verdict)
 
 
-def exit_code(outcomes: Sequence[Outcome], loading: Loading) -> int:
+def exit_code(outcomes: Sequence[Outcome], set_aside: Sequence[str]) -> int:
     """0 where every agent could be called and all was as the files say."""
-    return 1 if loading.set_aside or any(outcome.differences for outcome in outcomes) else 0
+    return 1 if set_aside or any(outcome.differences for outcome in outcomes) else 0

@@ -63,13 +63,20 @@ def environment(variables: Mapping[str, str], *, insecure: bool = False, offline
         secret=variables.get("DIALPLAN_SECRET") or _derived(auth_token),
         deepgram_key="offline" if offline_url else key,
         deepgram_url=offline_url or _url(variables, "DEEPGRAM_URL", DEFAULT_URL, ("wss", "ws")),
-        public_url=_url(variables, "PUBLIC_URL", "", ("https", "http")).rstrip("/"),
+        public_url=_public_url(variables),
     )
 
 
 def _derived(auth_token: str) -> str:
     """Not the token itself: who learns one must not have the other."""
     return f"dialplan stream token {auth_token}" if auth_token else secrets.token_hex(32)
+
+
+def _public_url(variables: Mapping[str, str]) -> str:
+    url = _url(variables, "PUBLIC_URL", "", ("https", "http")).rstrip("/")
+    if "/twilio" in url:
+        raise ConfigError(f"PUBLIC_URL is {url!r}; it must be the server's address only: the paths are put behind it")
+    return url
 
 
 def _url(variables: Mapping[str, str], name: str, default: str, schemes: tuple[str, ...]) -> str:

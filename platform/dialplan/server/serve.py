@@ -44,7 +44,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(2048)
     except OSError as exc:
         listener.close()
-        raise ConfigError(f"cannot listen on {host}:{port}: {exc.strerror}; try another --port") from exc
+        raise ConfigError(f"cannot listen on {host}:{port}: {exc.strerror}; try another --port or --host") from exc
     listener.setblocking(False)
     return listener
 
