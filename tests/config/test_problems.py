@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialplan.config.problems import (
@@ -126,6 +126,7 @@ def test_long_lists_and_texts_are_cut_short() -> None:
 
 
 @given(st.lists(st.sampled_from(["a", "b: c", "\n", "\r", "\r\n", "\x85", "\u2028", "\u2029", " "])).map("".join))
+@settings(deadline=None)
 def test_lines_are_counted_as_the_parser_counts_them(text: str) -> None:
     quoted = "'" + text + "'"
 

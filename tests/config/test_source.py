@@ -252,7 +252,7 @@ TEXTS = st.lists(st.sampled_from(["§1", "§2", "a", "'", '"', "\\", " ", "\n", 
 
 
 @given(parts=TEXTS, style=st.sampled_from(["'", '"', "|", ">", None]), width=st.sampled_from([20, 1000]))
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_every_text_that_yaml_writes_is_read_back_with_its_places(
     parts: list[str], style: str | None, width: int
 ) -> None:
@@ -374,7 +374,7 @@ ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=60) | st.lists(_HAZARD
 
 
 @given(text=ANY_TEXT)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @example("\ufeff\x00")
 @example("key: 'a\n")
 @example("%YAML 1.3\n---\na: b")
@@ -397,7 +397,7 @@ def test_no_text_raises_or_has_a_problem_without_a_place(text: str) -> None:
 
 
 @given(text=mutated())
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=120, suppress_health_check=list(HealthCheck), deadline=None)
 def test_no_agent_file_raises_or_has_a_problem_without_a_place(text: str, tmp_path: Path) -> None:
     write(tmp_path, {"agents/a.yaml": text})
 

@@ -250,6 +250,7 @@ def test_no_template_text_raises_or_has_a_mistake_without_a_place(source: str) -
 
 
 @given(source=st.lists(_BITS, max_size=14).map("".join))
+@settings(deadline=None)
 def test_the_words_of_a_tag_stand_where_they_are_said_to_stand(source: str) -> None:
     text = Tagged(source)
 

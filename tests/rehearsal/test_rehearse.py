@@ -66,6 +66,34 @@ async def test_a_rehearsal_that_goes_as_the_file_says(tmp_path: Path) -> None:
     assert found.wav.stat().st_size > 100_000
 
 
+async def test_a_first_turn_without_a_caller_expects_the_greeting(tmp_path: Path) -> None:
+    turns = """
+      - agent: Good evening.
+      - caller: When do you open?
+        agent: At nine in the morning.
+"""
+
+    found, _ = await outcome(tmp_path, turns, greeting="greeting: Good morning.")
+
+    assert found.differences == ["the agent was to say: Good evening.; it said: Good morning."]
+
+
+async def test_a_first_turn_may_interrupt_the_greeting(tmp_path: Path) -> None:
+    turns = """
+      - caller: When do you open?
+        interrupts: true
+        agent: At nine in the morning.
+"""
+    greeting = (
+        "greeting: Good morning, this is the bakery on the corner of Main Street and Second Street in the old town."
+    )
+
+    found, _ = await outcome(tmp_path, turns, greeting=greeting)
+
+    assert found.differences == []
+    assert found.barge_ins == 1
+
+
 async def test_a_notice_is_nothing_that_the_agent_has_said(tmp_path: Path) -> None:
     turns = """
       - caller: When do you open?

@@ -294,6 +294,36 @@ async def test_a_caller_whose_stream_breaks_is_connected_again(tmp_path: Path) -
     assert len(service.sessions) == 2
 
 
+async def test_a_caller_whose_stream_breaks_is_not_one_too_many_and_not_new(tmp_path: Path) -> None:
+    async def script(session: ScriptedSession) -> None:
+        await session.open()
+        await session.say(TONE)
+
+    ear = Ear()
+    async with call(project(tmp_path, a=AGENT + "limits: {calls: 1}\n"), script, ear) as (caller, _, world):
+        await ear.until(lambda e: len(e.utterances) == 1)
+        world.live.draining = True
+        await caller.vanish()
+        await ear.until(lambda e: len(e.utterances) == 2)
+
+    assert not caller.rejected
+
+
+async def test_a_drain_stays_for_twilios_question_what_comes_after_the_call(tmp_path: Path) -> None:
+    async def script(session: ScriptedSession) -> None:
+        await session.open()
+        await session.request("end_call")
+        await session.message("FunctionCallResponse")
+        await session.say(TONE)
+
+    async with call(project(tmp_path, a=AGENT), script) as (caller, _, world):
+        await caller.connected.wait()
+        await world.live.drain()
+        await caller.over.wait()
+
+        assert "Hangup" in caller.documents[-1]
+
+
 # The speech service fails: the caller hears so in words, and never a traceback.
 
 

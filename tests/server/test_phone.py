@@ -11,6 +11,7 @@ import httpx
 import pytest
 from twilio.request_validator import RequestValidator
 
+from dialplan.server.ledger import Folder
 from tests.world import AGENT, AUTH_TOKEN, NUMBER, ScriptedSession, World, project, server_for, speech_service
 
 PUBLIC = "https://voice.example.com"
@@ -275,8 +276,6 @@ async def test_a_prompt_that_cannot_be_rendered_is_told_as_an_apology(tmp_path: 
 
 
 def test_the_ledger_of_several_processes_lets_one_claim(tmp_path: Path) -> None:
-    from dialplan.server.ledger import Folder
-
     first, second = Folder(tmp_path), Folder(tmp_path)
 
     assert first.claim("token x") is True
@@ -284,3 +283,14 @@ def test_the_ledger_of_several_processes_lets_one_claim(tmp_path: Path) -> None:
     first.put("end ../../etc/passwd", "agent")
     assert second.get("end ../../etc/passwd") == "agent"
     assert second.get("end other") is None
+
+
+def test_a_ledger_whose_folder_is_gone_costs_no_call_anything(tmp_path: Path) -> None:
+    ledger = Folder(tmp_path / "swept" / "away")
+    (tmp_path / "swept").write_text("not a folder")
+
+    ledger.put("answer 1 CA1", "<Response/>")
+
+    assert ledger.get("answer 1 CA1") == "<Response/>"
+    assert ledger.claim("token x") is True
+    assert ledger.claim("token x") is False

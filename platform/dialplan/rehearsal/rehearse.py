@@ -211,7 +211,7 @@ class Player:
         """
         lines = {t.caller: await asyncio.to_thread(speak, t.caller, CALLER_VOICE) for t in rehearsal.turns if t.caller}
         if self._agent.greeting is not None:
-            await self._hear_greeting()
+            await self._hear_greeting(rehearsal.turns[0])
         for turn, following in zip(rehearsal.turns, [*rehearsal.turns[1:], None], strict=True):
             if not turn.caller:
                 continue
@@ -223,9 +223,15 @@ class Player:
             async with asyncio.timeout(TURN_SECONDS):
                 await caller.over.wait()
 
-    async def _hear_greeting(self) -> None:
+    async def _hear_greeting(self, first: Turn) -> None:
+        """The greeting; it is what a first turn without a caller expects, and what a first turn may interrupt."""
         await self._until(lambda: bool(self._said(Role.ASSISTANT)), "the agent did not greet")
-        await self._hear_out(self._said(Role.ASSISTANT)[0], 0)
+        if not first.caller and first.agent is not None:
+            self._compare(first, self._said(Role.ASSISTANT)[0], {})
+        if first.interrupts:
+            await self._until(lambda: self._beginnings > 0, "the greeting was not to be heard")
+        else:
+            await self._hear_out(self._said(Role.ASSISTANT)[0], 0)
 
     async def _turn(self, caller: Caller, turn: Turn, audio: bytes, cut_short: bool) -> None:
         said, ran = len(self._said(Role.ASSISTANT)), len(self._ran())
