@@ -32,8 +32,8 @@ from dialplan.wire.deepgram import error_content
 logger = logging.getLogger(__name__)
 
 #: Threads at work at once, for one function and for all. Only functions that hang can fill this up.
-MAX_AT_WORK = 32
-MAX_THREADS = 256
+MAX_AT_WORK = 128
+MAX_THREADS = 512
 
 
 class Functions:
