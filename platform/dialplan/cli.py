@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from socket import socket
@@ -26,7 +27,7 @@ from dialplan.facts import Call
 from dialplan.server import serve as server
 from dialplan.server import workers as processes
 from dialplan.server.app import answering
-from dialplan.server.environment import environment
+from dialplan.server.environment import Environment, environment
 from dialplan.server.ledger import Folder, Memory
 from dialplan.server.live import Live
 
@@ -87,7 +88,7 @@ def serve(
     log.configure(log_level)
     _read_dotenv(root)
     loading = _loaded(root)
-    told = environment(os.environ, insecure=insecure, offline_url="ws://offline" if offline else "")
+    told = environment(os.environ, insecure=insecure, offline=offline)
     listener = server.adopt(fd) if fd is not None else server.listen(host, port)
     if fd is None:
         _show_problems(loading)
@@ -98,18 +99,17 @@ def serve(
         options = ["--root", str(root), "--log-level", log_level]
         options += ["--offline"] * offline + ["--insecure"] * insecure
         sys.exit(processes.supervise(options, listener, workers, {**os.environ, "DIALPLAN_SECRET": told.secret}))
-    server.run(_serve(loading, listener, lifeline, offline, insecure))
+    server.run(_serve(loading, listener, lifeline, told, offline))
 
 
-async def _serve(loading: Loading, listener: socket, lifeline: int | None, offline: bool, insecure: bool) -> None:
+async def _serve(loading: Loading, listener: socket, lifeline: int | None, told: Environment, offline: bool) -> None:
     shared = os.environ.get(processes.LEDGER_VARIABLE)
     async with AsyncExitStack() as stack:
-        offline_url = ""
         if offline:
             from dialplan.rehearsal import service  # Its packages come with an extra.
 
-            offline_url = await stack.enter_async_context(service.offline(loading.dialplan.agents))
-        told = environment(os.environ, insecure=insecure, offline_url=offline_url)
+            url = await stack.enter_async_context(service.offline(loading.dialplan.agents))
+            told = replace(told, deepgram_url=url)
         ledger = Folder(Path(shared)) if shared else Memory()
         live: Live = await stack.enter_async_context(answering(loading, told, ledger=ledger))
         await server.serve(live, listener, lifeline)

@@ -262,9 +262,10 @@ class Player:
             drills.update({(caller.call_sid, name): turn.fails for name, _ in turn.functions})
 
     async def _functions(self, turn: Turn, before: int) -> dict[str, Any]:
-        """The results of the turn's functions, each with the arguments that the file says."""
-        expected = [(name, arguments) for name, arguments in turn.functions if self._runs_here(name)]
-        await self._until(lambda: len(self._ran()) >= before + len(expected), f"not every function ran: {expected}")
+        """The results of the turn's functions, by name, when all have run."""
+        expected = [name for name, _ in turn.functions if self._runs_here(name)]
+        missing = f"not every function ran: {', '.join(expected)}"
+        await self._until(lambda: len(self._ran()) >= before + len(expected), missing)
         results = {}
         for ran in self._ran()[before:]:
             result = json.loads(ran.result)

@@ -35,13 +35,13 @@ class Environment:
     """Without a slash at its end; empty: the address that the request was sent to."""
 
 
-def environment(variables: Mapping[str, str], *, insecure: bool = False, offline_url: str = "") -> Environment:
+def environment(variables: Mapping[str, str], *, insecure: bool = False, offline: bool = False) -> Environment:
     """Read the variables.
 
     Args:
         variables: of the process, those of `.env` included.
         insecure: do without signatures.
-        offline_url: the stand-in's address, which takes the place of Deepgram.
+        offline: do without Deepgram; its stand-in's address takes the place of `deepgram_url` once it is known.
 
     Raises:
         ConfigError: one that is needed is missing or cannot be right; the text says what to do.
@@ -53,7 +53,7 @@ def environment(variables: Mapping[str, str], *, insecure: bool = False, offline
             "Set it in the environment or in .env; or run with --insecure, on a machine that nobody else can reach."
         )
     key = variables.get("DEEPGRAM_API_KEY", "")
-    if not key and not offline_url:
+    if not key and not offline:
         raise ConfigError(
             "DEEPGRAM_API_KEY is not set, so no agent could hear or speak.\n"
             "Set it in the environment or in .env; or run with --offline, which needs no key."
@@ -61,8 +61,8 @@ def environment(variables: Mapping[str, str], *, insecure: bool = False, offline
     return Environment(
         auth_token=auth_token,
         secret=variables.get("DIALPLAN_SECRET") or _derived(auth_token),
-        deepgram_key="offline" if offline_url else key,
-        deepgram_url=offline_url or _url(variables, "DEEPGRAM_URL", DEFAULT_URL, ("wss", "ws")),
+        deepgram_key="offline" if offline else key,
+        deepgram_url="" if offline else _url(variables, "DEEPGRAM_URL", DEFAULT_URL, ("wss", "ws")),
         public_url=_public_url(variables),
     )
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -75,8 +74,8 @@ class Live:
         if agent.limits.calls is None:
             return False
         # A call whose end is decided is no caller's any more, though closing its sockets may take a moment.
-        busy = Counter(session.agent.name for session in self._sessions.values())
-        return busy[agent.name] >= agent.limits.calls
+        busy = sum(session.agent.name == agent.name for session in self._sessions.values())
+        return busy >= agent.limits.calls
 
     def begin(self, agent: Agent, call: Call, line_within: float | None = None) -> Session:
         """Start a call's session: the speech service is dialled now, the line may come later.

@@ -88,10 +88,9 @@ class Phone:
         form = await self._form(request)
         if isinstance(form, Response):
             return form
-        session = self.live.find(form["CallSid"])
-        if session is not None and form.get("CallStatus") in _OVER:
-            await session.end(End.CALLER)
         if form.get("CallStatus") in _OVER:
+            if session := self.live.find(form["CallSid"]):
+                await session.end(End.CALLER)
             self.live.asked(form["CallSid"])
         return Response(status_code=204)
 

@@ -16,12 +16,6 @@ from dialplan.wire.fields import MALFORMED, fields_of, legible, text
 
 DEFAULT_URL = "wss://agent.deepgram.com/v1/agent/converse"
 
-#: Seconds. Deepgram closes every session at two hours, whatever happens on it (docs: "maximum session length").
-SESSION_LIMIT = 7200
-
-#: Seconds without a message from us after which Deepgram may end the session is about 10; half of that is safe.
-KEEP_ALIVE_SECONDS = 5.0
-
 #: Errors after which a new session, with the history, may well succeed.
 RETRYABLE = frozenset(
     {
