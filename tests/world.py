@@ -24,6 +24,9 @@ AUTH_TOKEN = "12345678901234567890123456789012"
 NUMBER = "+15550100001"
 CALLER = "+15550109999"
 
+#: Whether sockets are picows'; see tests/server/conftest.py.
+DIRECTLY = True
+
 AGENT = f"""
 numbers: ["{NUMBER}"]
 streams: [/bin]
@@ -145,8 +148,8 @@ async def server_for(
     environment = Environment(auth_token, "secret", "dg-key", speech_url, "https://voice.example.com")
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with answering(loading, environment, timing=timing, **options) as live:
-        server = Server(live)
+    async with answering(loading, environment, timing=timing, directly=DIRECTLY, **options) as live:
+        server = Server(live, directly=DIRECTLY)
         serving = asyncio.create_task(server.run_on(listener))
         await server.ready.wait()
         try:

@@ -29,6 +29,8 @@ from tests.world import (
     speech_service,
 )
 
+pytestmark = pytest.mark.usefixtures("directly")
+
 TONE = bytes(range(1, 161))
 
 #: Limits short enough to wait for.

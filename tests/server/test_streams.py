@@ -19,6 +19,8 @@ from tests.server.test_phone import form, parameters, post
 from tests.world import AGENT, AUTH_TOKEN, NUMBER, ScriptedService, ScriptedSession, World, project, server_for
 from tests.world import speech_service as scripted
 
+pytestmark = pytest.mark.usefixtures("directly")
+
 PUBLIC = "wss://voice.example.com"
 
 

@@ -199,11 +199,11 @@ def test_an_unknown_message_is_described_in_a_few_words() -> None:
     ("message", "fields"),
     [
         (
-            twilio.media(STREAM, b"\x00\xff\x7f"),
+            twilio.Stream(STREAM).media(b"\x00\xff\x7f"),
             {"event": "media", "streamSid": STREAM, "media": {"payload": "AP9/"}},
         ),
-        (twilio.mark(STREAM, "0-12"), {"event": "mark", "streamSid": STREAM, "mark": {"name": "0-12"}}),
-        (twilio.clear(STREAM), {"event": "clear", "streamSid": STREAM}),
+        (twilio.Stream(STREAM).mark("0-12"), {"event": "mark", "streamSid": STREAM, "mark": {"name": "0-12"}}),
+        (twilio.Stream(STREAM).clear(), {"event": "clear", "streamSid": STREAM}),
     ],
     ids=["media", "mark", "clear"],
 )
@@ -214,7 +214,7 @@ def test_what_twilio_is_sent_has_the_documented_fields_and_no_other(message: str
 
 @given(st.binary())
 def test_audio_is_the_same_after_its_way_through_base64(audio: bytes) -> None:
-    sent = json.loads(twilio.media(STREAM, audio))["media"]["payload"]
+    sent = json.loads(twilio.Stream(STREAM).media(audio))["media"]["payload"]
 
     assert base64.b64decode(sent, validate=True) == audio
 

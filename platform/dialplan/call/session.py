@@ -1,15 +1,17 @@
 """The live bridge of one call: two sockets, one task group, and a conversation that decides.
 
-It performs what conversation.py decides, and decides nothing itself. Whatever happens to it, when `run` returns both
-sockets are closed, no task is left, and the record has an end.
+It performs what conversation.py decides, and decides nothing itself. What happens is performed to its end before
+anything else can happen: no `await` stands between a message and what follows from it. Whatever happens to it, when
+`run` returns both sockets are closed, no task is left, and the record has an end.
 """
 
 import asyncio
-import contextlib
+import contextvars
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import ParamSpec
 
 from dialplan.call import actions, record
 from dialplan.call import settings as rendering
@@ -17,17 +19,19 @@ from dialplan.call.actions import Action
 from dialplan.call.conversation import Conversation
 from dialplan.call.functions import Functions
 from dialplan.call.record import End, Entry, Record
-from dialplan.call.sockets import Dial, Line, Speech
+from dialplan.call.sockets import Dial, Listener, Message, Socket, closed
 from dialplan.call.timing import Timing
 from dialplan.config import secret
 from dialplan.config.model import Agent
-from dialplan.errors import ConfigError, LineLost, SpeechError, SpeechRefused
+from dialplan.errors import ConfigError, SpeechError, SpeechLost, SpeechRefused
 from dialplan.facts import Call
 from dialplan.log import call_id
 from dialplan.metrics import Metrics
 from dialplan.wire import deepgram, twilio
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
 
 #: Bytes of the caller's audio that are kept while the speech service is not ready: two seconds.
 KEPT_BYTES = 16_000
@@ -78,20 +82,22 @@ class Session:
         self._over = over
         self._started = time.monotonic()
         self._conversation = Conversation(agent.functions, agent.limits, self._started, timing)
-        self._line: Line | None = None
-        self._stream_sid = ""
+        # What sockets and timers call runs in the context of nobody: its log lines must bear the call's id.
+        self._context = contextvars.copy_context()
+        self._context.run(call_id.set, call.id)
+        self._line: Socket | None = None
+        self._stream = twilio.Stream("")
         self._line_opened_at = 0.0
         self._line_came = asyncio.Event()
-        self._speech: Speech | None = None
+        self._speech: Socket | None = None
         self._listening = False
         self._kept: deque[bytes] = deque()
         self._kept_bytes = 0
         self._greeted = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        # One thing at a time: what was decided first is sent first, though sending may have to wait.
-        self._performing = asyncio.Lock()
-        self._rescheduled = asyncio.Event()
-        self._stuck = End.LINE_LOST  # How the call ends if what is being sent is never taken.
+        self._due = float("inf")
+        self._timer: asyncio.TimerHandle | None = None
+        self._stalls: dict[End, asyncio.TimerHandle] = {}
         self._hung_up = asyncio.Event()
         self.ended = asyncio.Event()
         """Set when everything is closed and the record is complete."""
@@ -102,47 +108,54 @@ class Session:
         self._metrics.calls_live.labels(self.agent.name).inc()
         try:
             await self._in_one_group()
-        except asyncio.CancelledError:
-            self._hang_up(End.SHUTDOWN)
-            raise
         finally:
             self._finish()
 
-    async def attach(self, line: Line, stream_sid: str) -> None:
-        """Give the call its line, and wait until the call has ended. The line is closed then."""
-        self._line, self._stream_sid = line, stream_sid
+    def attach(self, line: Socket, stream_sid: str) -> None:
+        """Give the call its line; it is closed when the call has ended."""
+        self._line, self._stream = line, twilio.Stream(stream_sid)
+        self._line_opened_at = time.monotonic()
         self._line_came.set()
-        await self.ended.wait()
+        self._guard(self._open_line)
+        line.listen(Listener(self._line_heard, self._line_lost, self._line_blocked))
 
     @property
     def waiting(self) -> bool:
         """No line has come yet, and one still may."""
         return not self._line_came.is_set() and not self._hung_up.is_set()
 
-    async def end(self, end: End) -> None:
+    def end(self, end: End) -> None:
         """End the call from outside, for a reason of the process's own."""
-        await self._happen(lambda: self._conversation.line_ended(end))
+        self._guard(self._end, end)
 
     async def _in_one_group(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 group.create_task(self._converse())
-                group.create_task(self._carry_line())
-                group.create_task(self._keep_time())
-                await self._hung_up.wait()
+                self._guard(self._reschedule)
+                await self._until_hung_up()
                 # The caller first: the speech service may take its time to say goodbye.
                 await self._close_line()
                 raise _Over
         except* _Over:
             pass
-        except* Exception:  # The wall of the call: a mistake in here must not reach another call.
-            logger.exception("the call failed")
-            self._hang_up(End.FAULT)
+        except* Exception:  # noqa: BLE001 -- the wall of the call; _fail logs it
+            self._fail()
         finally:
             await self._close_line()
 
+    async def _until_hung_up(self) -> None:
+        try:
+            await self._hung_up.wait()
+        except asyncio.CancelledError:
+            self._hang_up(End.SHUTDOWN)
+            raise
+
     def _finish(self) -> None:
+        for timer in (self._timer, *self._stalls.values()):
+            if timer is not None:
+                timer.cancel()
         end = self.record.end or End.FAULT
         if self._line_opened_at:
             self.record.seconds = time.monotonic() - self._line_opened_at
@@ -154,9 +167,18 @@ class Session:
     async def _close_line(self) -> None:
         line, self._line = self._line, None
         if line is not None:
-            with contextlib.suppress(TimeoutError, LineLost):  # Gone already was the aim.
-                async with asyncio.timeout(self._timing.close):
-                    await line.close()
+            await closed(line, within=self._timing.close)
+
+    def _guard(self, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """The wall of the call: a mistake in here must not reach another call."""
+        try:
+            self._context.run(work, *args, **kwargs)
+        except Exception:  # noqa: BLE001 -- _fail logs it
+            self._context.run(self._fail)
+
+    def _fail(self) -> None:
+        logger.exception("the call failed")
+        self._hang_up(End.FAULT)
 
     # The speech service.
 
@@ -164,21 +186,40 @@ class Session:
         try:
             async with self._dial(self._url, self._key) as speech:
                 self._speech = speech
-                while True:
-                    await self._hear_service(await speech.receive())
+                speech.listen(Listener(self._speech_heard, self._speech_lost, self._speech_blocked))
+                await self._hung_up.wait()
         except SpeechError as exc:
-            logger.warning("%s", exc)
-            self._metrics.speech_warnings.labels(exc.code).inc()
-            end = End.SPEECH_REFUSED if isinstance(exc, SpeechRefused) else End.SPEECH_LOST
-            await self._happen(lambda: self._conversation.speech_ended(end))
+            self._lose_speech(exc)
 
-    async def _hear_service(self, message: str | bytes) -> None:
+    def _speech_heard(self, message: Message) -> None:
         if isinstance(message, bytes):
-            await self._happen(lambda: self._conversation.agent_audio(message, time.monotonic()))
-            return
+            self._guard(self._hear_audio, message)
+        else:
+            self._guard(self._hear_event, message)
+
+    def _speech_lost(self, code: int) -> None:
+        self._guard(
+            self._lose_speech, SpeechLost(f"the speech service closed the connection ({code})", f"closed_{code}")
+        )
+
+    def _speech_blocked(self, on: bool) -> None:
+        self._stall(End.SPEECH_LOST, on, self._line)
+
+    def _hear_audio(self, audio: bytes) -> None:
+        # No deadline comes nearer by it, so that there is nothing to reschedule.
+        for action in self._conversation.agent_audio(audio, time.monotonic()):
+            self._perform(action)
+
+    def _hear_event(self, message: str) -> None:
         event = deepgram.parse(message)
         self._note(event)
-        await self._happen(lambda: self._conversation.speech_event(event, time.monotonic()))
+        self._happen(self._conversation.speech_event(event, time.monotonic()))
+
+    def _lose_speech(self, exc: SpeechError) -> None:
+        logger.warning("%s", exc)
+        self._metrics.speech_warnings.labels(exc.code).inc()
+        end = End.SPEECH_REFUSED if isinstance(exc, SpeechRefused) else End.SPEECH_LOST
+        self._happen(self._conversation.speech_ended(end))
 
     def _note(self, event: deepgram.Event) -> None:
         """For the operator: what the service says of itself."""
@@ -199,37 +240,43 @@ class Session:
 
     # The phone network.
 
-    async def _carry_line(self) -> None:
-        await self._line_came.wait()
-        line = self._line
-        assert line is not None
-        self._line_opened_at = time.monotonic()
-        await self._happen(lambda: self._conversation.line_opened(time.monotonic()))
-        try:
-            while not self._hung_up.is_set():
-                await self._hear_line(await line.receive())
-        except LineLost as exc:
-            if not self._hung_up.is_set():
-                logger.warning("%s", exc)
-            await self._happen(lambda: self._conversation.line_ended(End.LINE_LOST))
+    def _line_heard(self, message: Message) -> None:
+        self._guard(self._hear_line, message)
 
-    async def _hear_line(self, message: str | bytes) -> None:
+    def _line_lost(self, code: int) -> None:
+        self._guard(self._lose_line, code)
+
+    def _line_blocked(self, on: bool) -> None:
+        self._stall(End.LINE_LOST, on, self._speech)
+
+    def _open_line(self) -> None:
+        self._happen(self._conversation.line_opened(time.monotonic()))
+
+    def _hear_line(self, message: Message) -> None:
         event = twilio.parse(message)
         match event:
             case twilio.Media(audio=audio):
                 self._conversation.caller_audio(time.monotonic())
-                await self._forward(audio)
+                self._forward(audio)
             case twilio.Marked(name=name):
-                await self._happen(lambda: self._conversation.marked(name, time.monotonic()))
+                self._happen(self._conversation.marked(name, time.monotonic()))
             case twilio.Stopped():
-                await self._happen(lambda: self._conversation.line_ended(End.CALLER))
+                self._end(End.CALLER)
             case twilio.Unknown(what=what):
                 logger.debug("the phone network sent %s", what)
 
-    async def _forward(self, audio: bytes) -> None:
+    def _lose_line(self, code: int) -> None:
+        if not self._hung_up.is_set():
+            logger.warning("the phone network's socket closed (%d)", code)
+        self._end(End.LINE_LOST)
+
+    def _end(self, end: End) -> None:
+        self._happen(self._conversation.line_ended(end))
+
+    def _forward(self, audio: bytes) -> None:
         """The caller's voice, frame by frame; kept while the service is not ready, the oldest dropped."""
-        if self._listening and self._speech is not None:
-            await self._send_speech(audio)
+        if self._listening:
+            self._send_speech(audio)
             return
         self._kept.append(audio)
         self._kept_bytes += len(audio)
@@ -238,53 +285,45 @@ class Session:
             self._kept_bytes -= dropped
             self._metrics.audio_dropped.inc(dropped / 8000)
 
-    async def _start_listening(self) -> None:
-        # Frames that arrive while this waits are kept too, and leave in their order.
-        while self._kept:
-            audio = self._kept.popleft()
-            self._kept_bytes -= len(audio)
-            await self._send_speech(audio)
+    def _start_listening(self) -> None:
+        for audio in self._kept:
+            self._send_speech(audio)
+        self._kept.clear()
         self._listening = True
 
     # What the conversation decides.
 
-    async def _happen(self, decide: Callable[[], list[Action]]) -> None:
-        async with self._performing:
-            try:
-                async with asyncio.timeout(self._timing.send):
-                    for action in decide():
-                        await self._perform(action)
-            except TimeoutError:
-                logger.warning("a socket has taken nothing for %g s", self._timing.send)
-                self._hang_up(self._stuck)
-        self._rescheduled.set()
+    def _happen(self, decided: list[Action]) -> None:
+        for action in decided:
+            self._perform(action)
+        self._reschedule()
 
-    async def _perform(self, action: Action) -> None:  # noqa: C901 -- one flat case per action
+    def _perform(self, action: Action) -> None:  # noqa: C901 -- one flat case per action
         match action:
             case actions.Play(audio=audio):
                 self._note_greeting()
-                await self._send_line(twilio.media(self._stream_sid, audio))
+                self._send_line(self._stream.media(audio))
             case actions.SetMark(name=name):
-                await self._send_line(twilio.mark(self._stream_sid, name))
+                self._send_line(self._stream.mark(name))
             case actions.Clear():
-                await self._send_line(twilio.clear(self._stream_sid))
+                self._send_line(self._stream.clear())
             case actions.SendSettings():
-                await self._send_settings()
+                self._send_settings()
             case actions.StartListening():
-                await self._start_listening()
+                self._start_listening()
             case actions.Inject(text=text, behavior=behavior):
-                await self._send_speech(deepgram.inject(text, behavior))
+                self._send_speech(deepgram.inject(text, behavior))
             case actions.KeepAlive():
-                await self._send_speech(deepgram.keep_alive())
+                self._send_speech(deepgram.keep_alive())
             case actions.SendSilence(length=length):
-                await self._send_speech(b"\xff" * length)
+                self._send_speech(b"\xff" * length)
             case actions.Run():
                 self._tasks[action.request.id] = self._group.create_task(self._run_function(action))
             case actions.Cancel(id=request_id):
                 if task := self._tasks.pop(request_id, None):
                     task.cancel()
             case actions.Answer(request=request, content=content):
-                await self._send_speech(deepgram.function_response(request, content))
+                self._send_speech(deepgram.function_response(request, content))
             case actions.Remember(entry=entry):
                 self._remember(entry)
             case actions.HangUp(end=end):
@@ -306,16 +345,16 @@ class Session:
         self._metrics.function_seconds.labels(self.agent.name, run.function.name, outcome).observe(seconds)
         self._tasks.pop(run.request.id, None)
         self._remember(record.Ran(run.function.name, run.request.arguments, content, seconds))
-        await self._happen(lambda: self._conversation.function_finished(run.request.id, content, time.monotonic()))
+        self._happen(self._conversation.function_finished(run.request.id, content, time.monotonic()))
 
-    async def _send_settings(self) -> None:
+    def _send_settings(self) -> None:
         try:
             message = rendering.settings(self.agent, self.call)
         except ConfigError as exc:
             logger.error("the settings of %s cannot be rendered: %s", self.agent.name, exc)
             self._hang_up(End.FAULT)
             return
-        await self._send_speech(rendering.encoded(message))
+        self._send_speech(rendering.encoded(message))
 
     def _note_greeting(self) -> None:
         if not self._greeted:
@@ -330,30 +369,47 @@ class Session:
         if self._observe is not None:
             self._observe(self.call, entry)
 
-    async def _send_line(self, message: str) -> None:
-        if self._line is None or self._hung_up.is_set():
-            return
-        self._stuck = End.LINE_LOST
-        with contextlib.suppress(LineLost):  # The task that reads it hears the same, and says so.
-            await self._line.send(message)
+    def _send_line(self, message: str) -> None:
+        if self._line is not None and not self._hung_up.is_set():
+            self._line.send(message)
 
-    async def _send_speech(self, message: str | bytes) -> None:
-        if self._speech is None or self._hung_up.is_set():
-            return
-        self._stuck = End.SPEECH_LOST
-        with contextlib.suppress(SpeechError):  # The task that reads it hears the same, and says so.
-            await self._speech.send(message)
+    def _send_speech(self, message: Message) -> None:
+        if self._speech is not None and not self._hung_up.is_set():
+            self._speech.send(message)
+
+    def _stall(self, end: End, on: bool, other: Socket | None) -> None:
+        """One side takes nothing more for now: the other must not bring more, and it must not last."""
+        if other is not None:
+            other.hold(on)
+        if on:
+            self._stalls[end] = asyncio.get_running_loop().call_later(
+                self._timing.send, self._guard, self._give_up, end
+            )
+        elif stall := self._stalls.pop(end, None):
+            stall.cancel()
+
+    def _give_up(self, end: End) -> None:
+        logger.warning("a socket has taken nothing for %g s", self._timing.send)
+        self._hang_up(end)
 
     # Time.
 
-    async def _keep_time(self) -> None:
-        while True:
-            await self._until_next_deadline()
-            await self._happen(lambda: self._conversation.tick(time.monotonic()))
+    def _reschedule(self) -> None:
+        """Have a timer run out at the next deadline at the latest. One that runs out too early is set again then: the
+        deadlines move with every frame, and setting a timer each time would cost more than the frame."""
+        due = self._conversation.deadline()
+        if due < self._due:
+            self._set_timer(due)
 
-    async def _until_next_deadline(self) -> None:
-        while (seconds := self._conversation.deadline() - time.monotonic()) > 0:
-            self._rescheduled.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds if seconds < float("inf") else None):
-                    await self._rescheduled.wait()
+    def _set_timer(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        # No loop is more exact than a millisecond; uvloop would take less for "now", again and again.
+        seconds = max(due - time.monotonic(), 0.001)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._guard, self._tick)
+
+    def _tick(self) -> None:
+        self._due, self._timer = float("inf"), None
+        now = time.monotonic()
+        self._happen(self._conversation.tick(now) if now >= self._conversation.deadline() else [])

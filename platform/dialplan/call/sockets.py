@@ -1,131 +1,97 @@
-"""The two sockets of a call: the line to the phone network, and the speech service.
+"""The two sockets of a call, the line to the phone network and the speech service: what each can do.
 
-What each can do, and how the speech service is dialled. What travels on them is in wire/.
+A socket calls whoever listens, for each message as it comes, and takes what is sent without waiting: no task and no
+queue stands between the two ends of a call. What travels on them is in wire/; how they are made is in direct.py,
+pumped.py and dialling.py.
 """
 
 import asyncio
 import contextlib
-import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
 
-import websockets
-from websockets.asyncio.client import ClientConnection, connect
-
-from dialplan import __version__
-from dialplan.errors import SpeechLost, SpeechRefused
-
-
-class Line(Protocol):
-    """The phone network's socket, its stream started."""
-
-    async def receive(self) -> str | bytes:
-        """The next message.
-
-        Raises:
-            LineLost: there will be none.
-        """
-        ...
-
-    async def send(self, message: str) -> None:
-        """Send a message; messages go out in the order of the calls.
-
-        Raises:
-            LineLost: it cannot be sent.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Close it in good order; Twilio goes on with what stands after `<Connect>`."""
-        ...
-
-
-class Speech(Protocol):
-    """The speech service's socket."""
-
-    async def receive(self) -> str | bytes:
-        """The next message: an event, or audio.
-
-        Raises:
-            SpeechLost: there will be none.
-        """
-        ...
-
-    async def send(self, message: str | bytes) -> None:
-        """Send a command, or audio; messages go out in the order of the calls.
-
-        Raises:
-            SpeechLost: it cannot be sent.
-        """
-        ...
-
-
-#: Opens a socket to the speech service: address, API key.
-Dial = Callable[[str, str], AbstractAsyncContextManager[Speech]]
+Message = str | bytes
 
 
 @dataclass(frozen=True, slots=True)
-class _DeepgramSocket:
-    connection: ClientConnection = field(repr=False)
+class Listener:
+    """Whom a socket tells what happens on it: from the event loop, in order. What it raises closes the socket.
 
-    async def receive(self) -> str | bytes:
-        try:
-            return await self.connection.recv()
-        except websockets.ConnectionClosed as exc:
-            raise _lost(exc) from exc
+    Args:
+        heard: a message has come.
+        lost: the other side is gone, with this close code (RFC 6455 §7.4.1); nothing is told after that.
+        blocked: True when the other side takes less than is sent to it, False when it has caught up.
+    """
 
-    async def send(self, message: str | bytes) -> None:
-        try:
-            await self.connection.send(message)
-        except websockets.ConnectionClosed as exc:
-            raise _lost(exc) from exc
+    heard: Callable[[Message], None]
+    lost: Callable[[int], None]
+    blocked: Callable[[bool], None]
 
 
-def dialler(close_seconds: float) -> Dial:
-    """How the speech service is dialled. All calls share a TLS context, since making one holds up everybody's audio."""
-    tls = ssl.create_default_context()
+class Socket(Protocol):
+    """An open WebSocket."""
 
-    @asynccontextmanager
-    async def dial(url: str, api_key: str) -> AsyncIterator[Speech]:
-        """Raises SpeechRefused or SpeechLost where it does not open."""
-        connection = await _opened(url, api_key, tls, close_seconds)
-        try:
-            yield _DeepgramSocket(connection)
-        finally:
-            # Its own time limit does not hold where the other side has stopped reading.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(close_seconds):
-                    await connection.close()
-            connection.transport.abort()
+    def listen(self, listener: Listener) -> None:
+        """Tell this listener from now on, and nobody else. What came before anybody listened is told at once."""
+        ...
 
-    return dial
+    def send(self, message: Message) -> None:
+        """Send a message; messages go out in the order of the calls. Nothing happens where the other side is gone."""
+        ...
+
+    def hold(self, on: bool) -> None:
+        """Read nothing more from the other side, so that it must wait; or go on."""
+        ...
+
+    async def close(self, code: int = 1000) -> None:
+        """Tell nobody anything any more, send what is left, and say goodbye; returns when the other side is gone."""
+        ...
+
+    def abort(self) -> None:
+        """Be rid of it at once."""
+        ...
 
 
-async def _opened(url: str, api_key: str, tls: ssl.SSLContext, close_seconds: float) -> ClientConnection:
+async def closed(socket: Socket, code: int = 1000, *, within: float) -> None:
+    """Close it in good order where that takes no longer than these seconds, and in any case."""
     try:
-        return await connect(
-            url,
-            additional_headers={"Authorization": f"Token {api_key}"},
-            user_agent_header=f"dialplan/{__version__}",
-            ssl=tls if url.startswith("wss:") else None,
-            # Speech does not shrink, and deflating it in both directions costs more than carrying it.
-            compression=None,
-            close_timeout=close_seconds,
-        )
-    except websockets.InvalidStatus as exc:
-        status = exc.response.status_code
-        reason = _REASONS.get(status, "")
-        raise SpeechRefused(f"the speech service refused the call with status {status}{reason}", str(status)) from exc
-    except (OSError, ValueError, websockets.InvalidHandshake, websockets.InvalidURI) as exc:
-        raise SpeechLost(f"the speech service at {urlsplit(url).netloc} does not answer: {exc}", "unreachable") from exc
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await socket.close(code)
+    finally:
+        socket.abort()
 
 
-_REASONS = {401: " (the API key is wrong)", 403: " (the API key may not do this)", 429: " (too many sessions at once)"}
+#: Opens a socket to the speech service: address, API key.
+Dial = Callable[[str, str], AbstractAsyncContextManager[Socket]]
 
 
-def _lost(exc: websockets.ConnectionClosed) -> SpeechLost:
-    code = exc.rcvd.code if exc.rcvd else 1006
-    return SpeechLost(f"the speech service closed the connection ({code})", f"closed_{code}")
+class Early:
+    """Keeps what a socket has to tell until somebody listens."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+        self._code: int | None = None
+        self._blocked = False
+        self.listener = Listener(self._messages.append, self._lost, self._block)
+
+    def tell(self, listener: Listener) -> None:
+        """Pass everything on, in its order."""
+        for message in self._messages:
+            listener.heard(message)
+        if self._blocked:
+            listener.blocked(True)
+        if self._code is not None:
+            listener.lost(self._code)
+
+    def _lost(self, code: int) -> None:
+        self._code = code
+
+    def _block(self, on: bool) -> None:
+        self._blocked = on
+
+
+#: Listens to nothing.
+DEAF = Listener(lambda message: None, lambda code: None, lambda on: None)

@@ -9,9 +9,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from dialplan.call.dialling import dialler
 from dialplan.call.functions import Functions
 from dialplan.call.record import Entry
-from dialplan.call.sockets import dialler
 from dialplan.call.timing import Timing
 from dialplan.config.dialplan import Loading
 from dialplan.facts import Call
@@ -29,6 +29,7 @@ async def answering(
     *,
     timing: Timing | None = None,
     ledger: Ledger | None = None,
+    directly: bool = True,
     observe: Callable[[Call, Entry], None] | None = None,
 ) -> AsyncIterator[Live]:
     """Everything that a running server holds: the live calls, and what they share. Leaving it ends them."""
@@ -41,7 +42,7 @@ async def answering(
         Live(
             loading.dialplan,
             environment,
-            dialler(timing.close),
+            dialler(timing.close, directly=directly),
             functions,
             metrics=metrics,
             timing=timing,

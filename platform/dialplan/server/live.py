@@ -120,7 +120,7 @@ class Live:
                     await asyncio.sleep(SETTLE_SECONDS / 40)  # No event: it may be decided in another process.
                 return end
         if session := self.find(call_id):
-            await session.end(End.LINE_LOST)
+            session.end(End.LINE_LOST)
         return None
 
     def end_of(self, call_id: str) -> End | None:

@@ -15,15 +15,17 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import URL
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from dialplan.call import settings
 from dialplan.call.record import UNTOLD, End
 from dialplan.call.session import Session
+from dialplan.call.sockets import Listener, Message, Socket, closed
 from dialplan.config.model import Agent
 from dialplan.errors import ConfigError, LineLost, LineRefused
 from dialplan.facts import CARRIED, Call
 from dialplan.log import call_id
+from dialplan.server.line import accepted
 from dialplan.server.live import Live
 from dialplan.wire import twilio, twiml
 
@@ -90,7 +92,7 @@ class Phone:
             return form
         if form.get("CallStatus") in _OVER:
             if session := self.live.find(form["CallSid"]):
-                await session.end(End.CALLER)
+                session.end(End.CALLER)
             self.live.asked(form["CallSid"])
         return Response(status_code=204)
 
@@ -226,35 +228,26 @@ class Phone:
         await self._serve(websocket, self._by_path)
 
     async def _serve(self, websocket: WebSocket, admit: Callable[[WebSocket, twilio.Started], Session]) -> None:
-        await websocket.accept()
-        line = WebSocketLine(websocket)
-        try:
-            started = await self._started(line)
-            session = admit(websocket, started)
-        except LineRefused as exc:
-            logger.warning("a stream was refused: %s", exc)
-            self.live.metrics.calls_refused.labels("stream").inc()
-            await line.close(exc.code)
-        except LineLost:
-            self.live.metrics.calls_refused.labels("stream").inc()
-        else:
-            await session.attach(line, started.stream_sid)
+        async with accepted(websocket) as line:
+            door = _Door(lambda started: _attached(admit(websocket, started), line, started.stream_sid))
+            line.listen(door.listener)
+            try:
+                async with asyncio.timeout(START_SECONDS):
+                    session = await door.opened
+            except TimeoutError:
+                await self._turn_away(line, LineRefused(f"no start within {START_SECONDS:g} s"))
+            except LineRefused as exc:
+                call_id.set(door.call_sid)
+                await self._turn_away(line, exc)
+            except LineLost:
+                self.live.metrics.calls_refused.labels("stream").inc()
+            else:
+                await session.ended.wait()
 
-    async def _started(self, line: "WebSocketLine") -> twilio.Started:
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                while True:
-                    match twilio.parse(await line.receive()):
-                        case twilio.Started() as started:
-                            _check_format(started)
-                            call_id.set(started.call_sid)
-                            return started
-                        case twilio.Connected():
-                            pass
-                        case other:
-                            raise LineRefused(f"before start came {type(other).__name__}", 1003)
-        except TimeoutError:
-            raise LineRefused(f"no start within {START_SECONDS:g} s") from None
+    async def _turn_away(self, line: Socket, reason: LineRefused) -> None:
+        logger.warning("a stream was refused: %s", reason)
+        self.live.metrics.calls_refused.labels("stream").inc()
+        await closed(line, reason.code, within=self.live.timing.close)
 
     def _by_token(self, websocket: WebSocket, started: twilio.Started) -> Session:
         secret = self.live.environment.secret
@@ -289,30 +282,43 @@ class Phone:
         return self.live.begin(agent, _call(started.call_sid, facts, params, agent))
 
 
-class WebSocketLine:
-    """Starlette's WebSocket as a call's line."""
+class _Door:
+    """Listens to a stream until its `start` is let in, or not.
 
-    def __init__(self, websocket: WebSocket) -> None:
-        self._websocket = websocket
+    Args:
+        admit: begins the call, or finds it; raises LineRefused.
+    """
 
-    async def receive(self) -> str | bytes:
-        message = await self._websocket.receive()
-        if message["type"] == "websocket.disconnect":
-            raise LineLost(f"the phone network's socket closed ({message.get('code', 1006)})")
-        text: str | None = message.get("text")
-        return text if text is not None else bytes(message["bytes"])
+    def __init__(self, admit: Callable[[twilio.Started], Session]) -> None:
+        self.opened: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
+        self.call_sid = ""
+        self.listener = Listener(self._heard, self._lost, lambda on: None)
+        self._admit = admit
 
-    async def send(self, message: str) -> None:
+    def _heard(self, message: Message) -> None:
+        if self.opened.done():
+            return
         try:
-            await self._websocket.send({"type": "websocket.send", "text": message})
-        except (WebSocketDisconnect, RuntimeError) as exc:
-            raise LineLost("the phone network's socket is closed") from exc
+            match twilio.parse(message):
+                case twilio.Connected():
+                    pass
+                case twilio.Started() as started:
+                    self.call_sid = started.call_sid
+                    _check_format(started)
+                    self.opened.set_result(self._admit(started))
+                case other:
+                    raise LineRefused(f"before start came {type(other).__name__}", 1003)
+        except LineRefused as exc:
+            self.opened.set_exception(exc)
 
-    async def close(self, code: int = 1000) -> None:
-        try:
-            await self._websocket.close(code)
-        except (WebSocketDisconnect, RuntimeError) as exc:
-            raise LineLost("the phone network's socket is closed") from exc
+    def _lost(self, code: int) -> None:
+        if not self.opened.done():
+            self.opened.set_exception(LineLost(f"the phone network's socket closed ({code})"))
+
+
+def _attached(session: Session, line: Socket, stream_sid: str) -> Session:
+    session.attach(line, stream_sid)
+    return session
 
 
 async def _body(request: Request) -> bytes | None:

@@ -16,6 +16,11 @@ try:
 except ImportError:  # Windows has no such limit.
     resource = None  # type: ignore[assignment]
 
+try:
+    from dialplan.server.upgrade import Upgrade
+except ImportError:  # There is no picows for this platform.
+    Upgrade = None  # type: ignore[assignment, misc]
+
 from dialplan.errors import ConfigError
 from dialplan.server.app import application
 from dialplan.server.live import Live
@@ -96,7 +101,7 @@ async def serve(live: Live, listener: socket.socket, lifeline: int | None = None
 class Server(uvicorn.Server):
     """uvicorn, which closes every WebSocket the moment it is told to exit: so it is told only after the drain."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, *, directly: bool = True) -> None:
         super().__init__(
             uvicorn.Config(
                 application(live),
@@ -104,6 +109,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                ws=Upgrade if directly and Upgrade is not None else "websockets-sansio",
                 ws_max_size=MAX_MESSAGE,
                 # Speech does not shrink; Twilio does not offer it, and others shall not cost us the work.
                 ws_per_message_deflate=False,

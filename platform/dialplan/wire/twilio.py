@@ -87,20 +87,30 @@ def parse(message: str | bytes) -> Event:
         return Unknown(f"a malformed {event!r}")
 
 
-def media(stream_sid: str, audio: bytes) -> str:
-    """Audio for the caller: raw μ-law at 8 kHz, of any length; Twilio buffers it and plays it in order."""
-    payload = binascii.b2a_base64(audio, newline=False).decode("ascii")
-    return _message({"event": "media", "streamSid": stream_sid, "media": {"payload": payload}})
+class Stream:
+    """What may be said on a stream.
 
+    Args:
+        stream_sid: from `Started`.
+    """
 
-def mark(stream_sid: str, name: str) -> str:
-    """Ask to be told (`Marked`) when all audio sent so far was played."""
-    return _message({"event": "mark", "streamSid": stream_sid, "mark": {"name": name}})
+    def __init__(self, stream_sid: str) -> None:
+        self._sid = stream_sid
+        # Fifty times a second only the payload differs.
+        before, after = _message({"event": "media", "streamSid": stream_sid, "media": {"payload": "|"}}).rsplit("|", 1)
+        self._before, self._after = before, after
 
+    def media(self, audio: bytes) -> str:
+        """Audio for the caller: raw μ-law at 8 kHz, of any length; Twilio buffers it and plays it in order."""
+        return self._before + binascii.b2a_base64(audio, newline=False).decode("ascii") + self._after
 
-def clear(stream_sid: str) -> str:
-    """Throw away the audio that was not played yet. Every outstanding mark is echoed at once."""
-    return _message({"event": "clear", "streamSid": stream_sid})
+    def mark(self, name: str) -> str:
+        """Ask to be told (`Marked`) when all audio sent so far was played."""
+        return _message({"event": "mark", "streamSid": self._sid, "mark": {"name": name}})
+
+    def clear(self) -> str:
+        """Throw away the audio that was not played yet. Every outstanding mark is echoed at once."""
+        return _message({"event": "clear", "streamSid": self._sid})
 
 
 def _message(fields: dict[str, Any]) -> str:

@@ -1,0 +1,257 @@
+"""A socket on picows: its parser, written in C, calls us for each frame, and what we send is written at once.
+
+This carries the audio where picows is installed; pumped.py is the portable way. docs/performance.md has what the
+difference is. One class serves both sides: picows frames and masks as a client or a server, whichever it is.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from ssl import SSLContext
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from picows import (
+    WSAutoPingStrategy,
+    WSCloseCode,
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSProtocolError,
+    WSTransport,
+)
+from picows.picows import WSProtocol  # type: ignore[attr-defined] # as public as `ws=`, but not in its stubs
+
+from dialplan.call.sockets import DEAF, Early, Listener, Message
+
+logger = logging.getLogger(__name__)
+
+#: Seconds without a sign of the other side until it is pinged, and until it must have answered.
+PING_SECONDS = 20.0
+
+#: Seconds that a server has to answer the handshake.
+HANDSHAKE_SECONDS = 5.0
+
+#: Bytes of a buffer that a connection begins with; it grows when a message is larger.
+BUFFER_BYTES = 4096
+
+#: A close frame without a code is heard as this one (RFC 6455 §7.1.5), a connection without a close frame as the other.
+NO_CODE, NO_GOODBYE = 1005, 1006
+
+_TEXT, _BINARY, _CONTINUATION, _CLOSE = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION, WSMsgType.CLOSE
+
+
+class Direct(WSListener):
+    """See `Socket`.
+
+    Args:
+        max_bytes: of one message, in all of its frames.
+        over: is called when the connection is gone, whoever closed it.
+    """
+
+    def __init__(self, max_bytes: int, over: Callable[[], None] | None = None) -> None:
+        self.max_bytes = max_bytes
+        self._over = over
+        self._early: Early | None = Early()
+        self._listener = self._early.listener
+        self._transport: WSTransport | None = None
+        self._gone = asyncio.Event()
+        self._parts = bytearray()  # Of a message that comes in several frames.
+        self._parts_type = _CONTINUATION  # None has begun.
+
+    # Socket.
+
+    def listen(self, listener: Listener) -> None:
+        self._listener = listener
+        early, self._early = self._early, None
+        if early is not None:
+            early.tell(listener)
+
+    def send(self, message: Message) -> None:
+        if self._transport is not None:
+            self._transport.send(_TEXT if isinstance(message, str) else _BINARY, message)
+
+    def hold(self, on: bool) -> None:
+        if self._transport is None or self._transport.underlying_transport.is_closing():
+            return
+        if on:
+            self._transport.underlying_transport.pause_reading()
+        else:
+            self._transport.underlying_transport.resume_reading()
+
+    async def close(self, code: int = 1000) -> None:
+        self._listener = DEAF
+        self.hold(False)
+        if self._transport is not None:
+            self._transport.send_close(WSCloseCode(code))
+            await self._gone.wait()
+
+    def leave(self, code: int) -> None:
+        """Say goodbye and go, without waiting for an answer."""
+        if self._transport is not None:
+            self._transport.send_close(WSCloseCode(code))
+            self._transport.disconnect()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.disconnect(False)
+
+    # What picows calls.
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if kind == _TEXT and frame.fin and not frame.rsv1 and self._parts_type == _CONTINUATION:
+            self._listener.heard(_text(frame))
+        elif kind == _BINARY and frame.fin and not frame.rsv1 and self._parts_type == _CONTINUATION:
+            self._listener.heard(frame.get_payload_as_bytes())
+        elif kind == _CLOSE:
+            self._answer_close(transport, frame)
+        elif kind in (_TEXT, _BINARY, _CONTINUATION):
+            self._collect(frame)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        handshake = transport.close_handshake
+        said = handshake.recv if handshake is not None else None
+        self._transport = None
+        self._gone.set()
+        self._listener.lost(_number(said.code) or NO_CODE if said is not None else NO_GOODBYE)
+        if self._over is not None:
+            self._over()
+
+    def pause_writing(self) -> None:
+        self._listener.blocked(True)
+
+    def resume_writing(self) -> None:
+        self._listener.blocked(False)
+
+    def _collect(self, frame: WSFrame) -> None:
+        """A message in several frames. Neither vendor is known to send one; whoever may, can."""
+        begins = frame.msg_type != _CONTINUATION
+        if begins != (self._parts_type == _CONTINUATION) or frame.rsv1:
+            raise WSProtocolError(WSCloseCode.PROTOCOL_ERROR, "a frame that does not belong here")
+        if begins:
+            self._parts_type = frame.msg_type
+        self._parts += frame.get_payload_as_bytes()
+        if len(self._parts) > self.max_bytes:
+            raise WSProtocolError(WSCloseCode.MESSAGE_TOO_BIG, "a message too big")
+        if frame.fin:
+            whole, kind = bytes(self._parts), self._parts_type
+            self._parts.clear()
+            self._parts_type = _CONTINUATION
+            self._listener.heard(_decoded(whole) if kind == _TEXT else whole)
+
+    def _answer_close(self, transport: WSTransport, frame: WSFrame) -> None:
+        if not transport.is_close_frame_sent:
+            transport.send_close(frame.get_close_code() if _number(frame.get_close_code()) else WSCloseCode.OK)
+        transport.disconnect()
+
+
+def _number(code: WSCloseCode) -> int:
+    """An IntEnum, whatever its stub says; 0 where a close frame had no code."""
+    return cast("int", code)
+
+
+def _text(frame: WSFrame) -> str:
+    try:
+        return frame.get_payload_as_utf8_text()
+    except UnicodeDecodeError:
+        raise _NOT_UTF8 from None
+
+
+def _decoded(payload: bytes) -> str:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        raise _NOT_UTF8 from None
+
+
+_NOT_UTF8 = WSProtocolError(WSCloseCode.INVALID_TEXT, "not UTF-8")
+
+
+async def connect(url: str, headers: Mapping[str, str], tls: SSLContext, max_bytes: int) -> Direct:
+    """Open a socket as a client. Cancelling it closes what was opened.
+
+    Raises:
+        WSInvalidStatusError: the server answered, and not with 101.
+        WSError, OSError: there is no server, or it is none for WebSockets.
+    """
+    parts = urlsplit(url)
+    socket = Direct(max_bytes)
+    target = f"{parts.path or '/'}{'?' * bool(parts.query)}{parts.query}"
+    transport, protocol = await asyncio.get_running_loop().create_connection(
+        lambda: _protocol(socket, parts.netloc, target, headers),
+        parts.hostname or "",
+        parts.port or (443 if parts.scheme == "wss" else 80),
+        ssl=tls if parts.scheme == "wss" else None,
+    )
+    try:
+        await protocol.wait_until_handshake_complete()
+        if protocol.listener is None:
+            raise ConnectionError("it closed the connection before it answered")
+    except BaseException:
+        transport.abort()
+        raise
+    return socket
+
+
+def take_over(socket: Direct, transport: asyncio.Transport) -> None:
+    """Take over a connection whose handshake is done, as a server."""
+    protocol = _protocol(socket)
+    protocol.connection_made(_Answered(transport))
+    protocol.get_buffer(-1)[: len(_HANDSHAKE)] = _HANDSHAKE
+    protocol.buffer_updated(len(_HANDSHAKE))
+    transport.set_protocol(protocol)
+
+
+def _protocol(
+    socket: Direct, host: str | None = None, target: str | None = None, headers: Mapping[str, str] | None = None
+) -> Any:
+    """picows' own, which its `ws_connect` and `ws_create_server` make in just this way."""
+    return WSProtocol(
+        host,
+        target,
+        host is not None,
+        lambda *handshake: socket,
+        logger,
+        True,  # A mistake of the listener's closes the connection.
+        HANDSHAKE_SECONDS,
+        True,
+        PING_SECONDS,
+        PING_SECONDS,
+        WSAutoPingStrategy.PING_WHEN_IDLE,
+        True,
+        socket.max_bytes,
+        headers,
+        BUFFER_BYTES,
+    )
+
+
+#: What a server's protocol must have heard before it takes frames; whoever accepted the real one has answered it.
+_HANDSHAKE = b"""\
+GET / HTTP/1.1\r
+Host: -\r
+Connection: Upgrade\r
+Upgrade: websocket\r
+Sec-WebSocket-Version: 13\r
+Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r
+\r
+"""
+
+
+class _Answered:
+    """A transport as picows may see it: its answer to the handshake goes nowhere."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._answered = False
+
+    def write(self, data: bytes) -> None:
+        if self._answered:
+            self._transport.write(data)
+        self._answered = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
