@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,12 @@ import websockets
 from twilio.request_validator import RequestValidator
 from websockets.asyncio.client import ClientConnection, connect
 
-from dialplan.server import phone
+from dialplan.call.record import End, Entry
+from dialplan.call.session import Session
+from dialplan.call.sockets import Socket
+from dialplan.call.timing import Timing
+from dialplan.facts import Call
+from dialplan.server import live, phone
 from dialplan.wire import twiml
 from tests.server.test_phone import form, parameters, post
 from tests.world import AGENT, AUTH_TOKEN, NUMBER, ScriptedService, ScriptedSession, World, project, server_for
@@ -73,6 +79,12 @@ async def closed_with(connection: ClientConnection) -> int:
         await connection.wait_closed()
     assert connection.close_code is not None
     return connection.close_code
+
+
+@pytest.fixture
+def no_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here no Twilio asks what comes after a stream; nobody need wait for it."""
+    monkeypatch.setattr(live, "QUESTION_SECONDS", 0.05)
 
 
 async def token(world: World, call_sid: str = "CA1") -> str:
@@ -262,3 +274,136 @@ async def test_garbage_in_the_middle_of_a_call_hurts_nobody(tmp_path: Path) -> N
             await heard.wait()
 
     assert service.sessions[0].heard == b"\x7f" * 160
+
+
+async def test_a_message_in_pieces_is_one_message(world: World, service: ScriptedService) -> None:
+    whole = start({})
+
+    async with stream(world, "/bin") as connection:
+        await connection.send([whole[:10], whole[10:20], whole[20:]])
+        await asyncio.wait_for(service.opened.wait(), 5)
+
+
+async def test_text_that_is_no_utf_8_closes_the_stream(world: World) -> None:
+    async with stream(world, "/bin") as connection:
+        async with connection.send_context():
+            connection.protocol.send_text(b"\xff")
+        assert await closed_with(connection) == 1007
+
+
+@pytest.mark.usefixtures("no_question")
+async def test_a_stream_that_the_network_closes_is_over_whatever_its_code(
+    world: World, service: ScriptedService
+) -> None:
+    async with stream(world, "/bin") as connection:
+        await connection.send(start({}))
+        await asyncio.wait_for(service.opened.wait(), 5)
+        await connection.close(4001)
+        await asyncio.wait_for(world.live.drain(), 5)
+
+    assert world.live.end_of("CA1") is End.LINE_LOST
+
+
+#: More than all buffers between two sockets of one machine hold.
+FLOOD = 64
+
+
+@pytest.mark.usefixtures("no_question")
+async def test_a_line_that_takes_nothing_makes_the_service_wait_and_then_ends(tmp_path: Path) -> None:
+    sent: list[int] = []
+
+    async def script(session: ScriptedSession) -> None:
+        await session.open()
+        for n in range(FLOOD):
+            await session.audio(b"\x00" * 1_000_000)
+            sent.append(n)
+
+    hasty = Timing(send=0.3, close=0.3)
+    async with scripted(script) as service, server_for(project(tmp_path, a=AGENT), service.url, timing=hasty) as world:
+        async with stream(world, "/bin") as connection:
+            connection.transport.pause_reading()
+            await connection.send(start({}))
+            await asyncio.wait_for(service.opened.wait(), 5)
+            await asyncio.wait_for(world.live.drain(), 10)
+            connection.transport.abort()
+
+    assert len(sent) < FLOOD
+    assert world.live.end_of("CA1") is End.LINE_LOST
+
+
+async def test_a_line_that_stops_for_a_moment_misses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocked = asyncio.Event()
+    stall = Session._stall
+
+    def note(session: Session, end: End, on: bool, other: Socket | None) -> None:
+        stall(session, end, on, other)
+        blocked.set()
+
+    monkeypatch.setattr(Session, "_stall", note)
+    sent = [bytes([n]) * 100_000 for n in range(100)]
+
+    async def script(session: ScriptedSession) -> None:
+        await session.open()
+        for audio in sent:
+            await session.audio(audio)
+
+    async with scripted(script) as service, server_for(project(tmp_path, a=AGENT), service.url) as world:
+        async with stream(world, "/bin") as connection:
+            connection.transport.pause_reading()
+            await connection.send(start({}))
+            await asyncio.wait_for(blocked.wait(), 10)
+            connection.transport.resume_reading()
+            heard = [json.loads(await connection.recv())["media"]["payload"] for _ in sent]
+
+    assert [base64.b64decode(payload) for payload in heard] == sent
+
+
+@pytest.mark.usefixtures("no_question")
+async def test_a_service_that_takes_nothing_ends_the_call(tmp_path: Path) -> None:
+    async def script(session: ScriptedSession) -> None:
+        await session.open()
+        session.connection.transport.pause_reading()
+        await gone.wait()
+        session.connection.transport.abort()
+
+    gone = asyncio.Event()
+    hasty = Timing(send=0.3, close=0.3)
+    payload = base64.b64encode(b"\x7f" * 45_000).decode()
+    media = json.dumps({"event": "media", "media": {"track": "inbound", "payload": payload}})
+    async with scripted(script) as service, server_for(project(tmp_path, a=AGENT), service.url, timing=hasty) as world:
+        async with stream(world, "/bin") as connection:
+            await connection.send(start({}))
+            with contextlib.suppress(websockets.ConnectionClosed):
+                while True:
+                    await connection.send(media)
+            await asyncio.wait_for(world.live.drain(), 5)
+        gone.set()
+
+    assert world.live.end_of("CA1") is End.SPEECH_LOST
+
+
+async def test_a_mistake_of_ours_ends_one_call_and_no_other(tmp_path: Path) -> None:
+    async def script(session: ScriptedSession) -> None:
+        await session.open()
+        await session.send("ConversationText", role="user", content=session.settings["agent"]["think"]["prompt"])
+        await session.hear(320)
+        heard.set()
+
+    heard = asyncio.Event()
+
+    def observe(call: Call, entry: Entry) -> None:
+        if "CA1" in str(entry):
+            raise RuntimeError("a mistake")
+
+    loading = project(tmp_path, a='streams: [/bin]\nprompt: "{{ call.id }}"\n')
+    async with scripted(script) as service, server_for(loading, service.url, observe=observe) as world:
+        async with stream(world, "/bin") as broken, stream(world, "/bin") as whole:
+            await whole.send(start({}, "CA2"))
+            await broken.send(start({}, "CA1"))
+            assert await closed_with(broken) == 1000
+            payload = base64.b64encode(b"\x7f" * 320).decode()
+            await whole.send(json.dumps({"event": "media", "media": {"track": "inbound", "payload": payload}}))
+            await asyncio.wait_for(heard.wait(), 5)
+            assert world.live.find("CA2") is not None
+
+    assert world.live.end_of("CA1") is End.FAULT

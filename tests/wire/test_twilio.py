@@ -224,3 +224,21 @@ def test_the_callers_audio_arrives_as_it_was_spoken(audio: bytes) -> None:
     payload = base64.b64encode(audio).decode()
 
     assert twilio.parse(json.dumps(media(payload))) == Media(audio)
+
+
+@given(
+    payload=st.text("AZaz09+/=", max_size=12) | st.text(max_size=12),
+    number=st.from_regex(r"[0-9]{0,3}", fullmatch=True) | st.text(max_size=3),
+    sid=st.from_regex(r"[A-Za-z0-9_]{0,5}", fullmatch=True) | st.text(max_size=5),
+    track=st.sampled_from(["inbound", "outbound", ""]),
+)
+def test_twilios_exact_shape_is_read_as_any_other_spelling_of_it(
+    payload: str, number: str, sid: str, track: str
+) -> None:
+    inner = {"track": track, "chunk": number, "timestamp": number, "payload": payload}
+    fields = {"event": "media", "sequenceNumber": number, "media": inner, "streamSid": sid}
+
+    spelled_out = twilio.parse(json.dumps(fields, indent=1))
+
+    assert twilio.parse(json.dumps(fields, separators=(",", ":"))) == spelled_out
+    assert twilio.parse(json.dumps(fields)) == spelled_out

@@ -5,6 +5,7 @@ difference is. One class serves both sides: picows frames and masks as a client 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from ssl import SSLContext
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from picows import (
     WSAutoPingStrategy,
     WSCloseCode,
+    WSError,
     WSFrame,
     WSListener,
     WSMsgType,
@@ -55,7 +57,6 @@ class Direct(WSListener):
         self._early: Early | None = Early()
         self._listener = self._early.listener
         self._transport: WSTransport | None = None
-        self._gone = asyncio.Event()
         self._parts = bytearray()  # Of a message that comes in several frames.
         self._parts_type = _CONTINUATION  # None has begun.
 
@@ -84,7 +85,9 @@ class Direct(WSListener):
         self.hold(False)
         if self._transport is not None:
             self._transport.send_close(WSCloseCode(code))
-            await self._gone.wait()
+            # Also what went wrong before: somebody must have asked, or asyncio complains.
+            with contextlib.suppress(WSError):
+                await self._transport.wait_disconnected()
 
     def leave(self, code: int) -> None:
         """Say goodbye and go, without waiting for an answer."""
@@ -115,8 +118,6 @@ class Direct(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         handshake = transport.close_handshake
         said = handshake.recv if handshake is not None else None
-        self._transport = None
-        self._gone.set()
         self._listener.lost(_number(said.code) or NO_CODE if said is not None else NO_GOODBYE)
         if self._over is not None:
             self._over()

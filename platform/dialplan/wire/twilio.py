@@ -7,6 +7,7 @@ Twilio is in twiml.py.
 
 import binascii
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -69,10 +70,22 @@ class Unknown:
 Event = Connected | Started | Media | Dtmf | Marked | Stopped | Unknown
 
 
+#: `media` exactly as Twilio writes it. Fifty of a call's fifty-one messages a second are, and reading all of their JSON
+#: takes twice as long. Whatever differs in any way is read as JSON, and this finds nothing that JSON would not.
+_MEDIA = re.compile(
+    r'\{"event": ?"media", ?"sequenceNumber": ?"\d+", ?'
+    r'"media": ?\{"track": ?"inbound", ?"chunk": ?"\d+", ?"timestamp": ?"\d+", ?"payload": ?"([A-Za-z0-9+/=]+)"\}, ?'
+    r'"streamSid": ?"\w+"\}',
+    re.ASCII,
+)
+
+
 def parse(message: str | bytes) -> Event:
     """One message of the stream as a value; never raises, whatever was sent."""
     if isinstance(message, bytes):
         return Unknown("a binary message")
+    if voice := _MEDIA.fullmatch(message):
+        return _audio(voice[1])
     try:
         fields = fields_of(message)
     except ValueError:
@@ -136,7 +149,14 @@ def _media(fields: dict[str, Any]) -> Media | Unknown:
     # In `media` the track is inside; a `<Connect>` stream carries the caller only, but be sure.
     if fields["media"].get("track", "inbound") != "inbound":
         return Unknown("another track")
-    audio = binascii.a2b_base64(text(fields["media"]["payload"]), strict_mode=True)
+    return _audio(text(fields["media"]["payload"]))
+
+
+def _audio(payload: str) -> Media | Unknown:
+    try:
+        audio = binascii.a2b_base64(payload, strict_mode=True)
+    except ValueError:
+        return Unknown("a malformed 'media'")
     # An empty binary message may tell a speech service that there is no more to come.
     return Media(audio) if audio else Unknown("media without audio")
 
