@@ -30,4 +30,4 @@ async def run(functions: Functions, agent: Agent, name: str, arguments: object =
     """A function's answer, as the model reads it. Arguments that are text go as they are."""
     text = arguments if isinstance(arguments, str) else json.dumps(arguments or {})
     async with asyncio.timeout(20):
-        return json.loads(await functions.run(agent.functions[name], text, CALL, template_names(agent, CALL)))
+        return json.loads(await functions.run(agent.functions[name], text, CALL, lambda: template_names(agent, CALL)))

@@ -85,7 +85,7 @@ def flowing(conversation: Conversation, since: float, until: float) -> list[tupl
     done, now = [], since
     while now < until:
         now += 0.02
-        conversation.caller_audio(now)
+        conversation.heard_at = now
         done += [(now, action) for action in conversation.tick(now)]
     return done
 

@@ -58,7 +58,7 @@ def test_a_greeting_that_is_early_waits_for_the_line() -> None:
         conversation.speech_event(AgentAudioDone(), 0.8),
     ]
 
-    assert early == [[], [Remember(Said(Role.ASSISTANT, "Hello."))], [], []]
+    assert early == [False, [Remember(Said(Role.ASSISTANT, "Hello."))], False, []]
     assert conversation.line_opened(1.0) == [Play(first), Play(second), SetMark("0-1")]
 
 
@@ -67,7 +67,7 @@ def test_a_greeting_half_arrived_goes_on_when_the_line_opens() -> None:
     conversation.agent_audio(SECOND, 0.6)
 
     assert conversation.line_opened(1.0) == [Play(SECOND)]
-    assert conversation.agent_audio(FRAME, 1.1) == [Play(FRAME)]
+    assert conversation.agent_audio(FRAME, 1.1)
     assert conversation.speech_event(AgentAudioDone(), 1.2) == [SetMark("0-1")]
 
 
@@ -85,7 +85,7 @@ def test_no_more_than_a_minute_of_greeting_is_held() -> None:
 
 
 def test_audio_without_a_sound_is_not_played() -> None:
-    assert talking().agent_audio(b"", 2.0) == []
+    assert not talking().agent_audio(b"", 2.0)
 
 
 def test_what_is_said_is_remembered() -> None:
@@ -143,9 +143,9 @@ def test_late_frames_of_a_reply_that_was_cut_are_dropped() -> None:
     conversation.agent_audio(SECOND, 2.0)
     conversation.speech_event(UserStartedSpeaking(), 2.5)
 
-    assert conversation.agent_audio(FRAME, 2.6) == []
+    assert not conversation.agent_audio(FRAME, 2.6)
     assert conversation.speech_event(AgentAudioDone(), 2.7) == []
-    assert conversation.agent_audio(FRAME, 5.49) == []
+    assert not conversation.agent_audio(FRAME, 5.49)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_the_next_reply_passes_once_the_service_shows_that_it_is_one(event: Even
     conversation.speech_event(UserStartedSpeaking(), 2.5)
     conversation.speech_event(event, 2.6)
 
-    assert conversation.agent_audio(FRAME, 2.7) == [Play(FRAME)]
+    assert conversation.agent_audio(FRAME, 2.7)
     assert conversation.speech_event(AgentAudioDone(), 2.8) == [SetMark("1-1")]
 
 
@@ -167,14 +167,14 @@ def test_the_words_of_a_reply_that_was_cut_let_none_of_it_pass() -> None:
     conversation.speech_event(UserStartedSpeaking(), 2.5)
     conversation.speech_event(say(Role.ASSISTANT), 2.6)
 
-    assert conversation.agent_audio(FRAME, 2.7) == []
+    assert not conversation.agent_audio(FRAME, 2.7)
 
 
 def test_after_three_seconds_audio_passes_in_any_case() -> None:
     conversation = talking()
     conversation.speech_event(UserStartedSpeaking(), 2.5)
 
-    assert conversation.agent_audio(FRAME, 5.5) == [Play(FRAME)]
+    assert conversation.agent_audio(FRAME, 5.5)
 
 
 def test_a_greeting_that_is_cut_before_the_line_opens_is_never_heard() -> None:

@@ -115,7 +115,7 @@ def test_a_function_that_takes_long_gets_its_filler_said_once() -> None:
 
 def test_the_filler_is_due_after_exactly_its_time() -> None:
     conversation = talking()
-    conversation.caller_audio(3.0)
+    conversation.heard_at = 3.0
     conversation.speech_event(request(call("slow")), 2.0)
 
     assert conversation.deadline() == pytest.approx(3.2)

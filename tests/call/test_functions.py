@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dialplan import log
-from dialplan.call import plugin_loop
+from dialplan.call import plugin_loop, threads
 from dialplan.call.functions import MAX_AT_WORK, Functions
 from dialplan.call.results import BUSY, FAILED, TOOK_TOO_LONG
 from dialplan.config.model import Agent, Failure
@@ -180,6 +180,12 @@ functions:
   - {name: promised_late, timeout: 0.05}
   - waiting_long
 """
+
+
+@pytest.fixture(autouse=True)
+def threads_end_with_their_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it can be waited for; test_threads.py has the rest."""
+    monkeypatch.setattr(threads, "IDLE_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -404,7 +410,7 @@ async def test_a_function_that_takes_too_long_is_given_up_in_time(
 
 @pytest.mark.parametrize("name", ["stuck", "stuck_loop"])
 async def test_a_function_that_blocks_delays_no_other_one(functions: Functions, agent: Agent, name: str) -> None:
-    blocking = asyncio.create_task(functions.run(agent.functions[name], "", CALL, {}))
+    blocking = asyncio.create_task(functions.run(agent.functions[name], "", CALL, dict))
     await asyncio.sleep(0)
 
     assert await run(functions, agent, "add", {"a": 1}) == 11
@@ -415,7 +421,7 @@ async def test_a_function_that_blocks_delays_no_other_one(functions: Functions, 
 async def test_a_function_that_blocks_the_plugins_loop_leaves_the_servers_loop_alone(
     functions: Functions, agent: Agent
 ) -> None:
-    blocking = asyncio.create_task(functions.run(agent.functions["stuck_loop"], "", CALL, {}))
+    blocking = asyncio.create_task(functions.run(agent.functions["stuck_loop"], "", CALL, dict))
     rounds = 0
 
     while not blocking.done():
@@ -427,7 +433,7 @@ async def test_a_function_that_blocks_the_plugins_loop_leaves_the_servers_loop_a
 
 
 async def test_cancelling_a_run_cancels_its_coroutine(functions: Functions, agent: Agent) -> None:
-    running = asyncio.create_task(functions.run(agent.functions["waiting"], "", CALL, {}))
+    running = asyncio.create_task(functions.run(agent.functions["waiting"], "", CALL, dict))
     await run(functions, agent, "add_later", {"a": 1})  # by now the other one is on the plugins' loop
 
     running.cancel()
@@ -477,7 +483,7 @@ async def test_a_coroutine_that_comes_after_all_is_cancelled(functions: Function
 async def test_where_one_function_hangs_too_often_it_is_not_run_again_and_the_others_are(
     functions: Functions, agent: Agent
 ) -> None:
-    stuck = [functions.run(agent.functions["stuck"], "", CALL, {}) for _ in range(MAX_AT_WORK)]
+    stuck = [functions.run(agent.functions["stuck"], "", CALL, dict) for _ in range(MAX_AT_WORK)]
     assert {json.loads(told)["error"] for told in await asyncio.gather(*stuck)} == {TOOK_TOO_LONG}
 
     crowded = await run(functions, agent, "stuck")
@@ -527,7 +533,7 @@ async def test_nothing_is_left_when_the_process_ends(agent: Agent) -> None:
 
 async def test_what_can_be_stopped_when_the_process_ends_is_stopped(agent: Agent) -> None:
     async with Functions() as functions:
-        waiting = asyncio.create_task(functions.run(agent.functions["waiting_long"], "", CALL, {}))
+        waiting = asyncio.create_task(functions.run(agent.functions["waiting_long"], "", CALL, dict))
         await run(functions, agent, "add_later", {"a": 1})  # by now the other one is on the plugins' loop
 
     assert json.loads(await waiting) == {"error": TOOK_TOO_LONG}

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from dialplan.call import threads
 from dialplan.call.functions import Functions
 from dialplan.call.results import FAILED, TOOK_TOO_LONG
 from dialplan.config.model import Agent
@@ -68,6 +69,12 @@ _ANSWERS: Mapping[str, tuple[int, str, bytes]] = {
     "/deep": (200, "application/json", b"[" * 100_000),
     "/nan": (200, "application/json", b"[NaN]"),
 }
+
+
+@pytest.fixture(autouse=True)
+def threads_end_with_their_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it can be waited for; test_threads.py has the rest."""
+    monkeypatch.setattr(threads, "IDLE_SECONDS", 0.0)
 
 
 @pytest.fixture

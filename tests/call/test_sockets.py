@@ -14,8 +14,8 @@ from websockets.frames import Opcode
 
 from dialplan.call import direct
 from dialplan.call.dialling import dialler
-from dialplan.call.pumped import Pumped
-from dialplan.call.sockets import Dial, Listener, Message, Socket
+from dialplan.call.pumped import Message, Pumped
+from dialplan.call.sockets import Dial, Listener, Socket
 from dialplan.errors import SpeechError, SpeechLost
 
 Peer = Callable[[ServerConnection], Awaitable[None]]
@@ -29,7 +29,8 @@ class Heard:
         self.codes: list[int] = []
         self.blocks: list[bool] = []
         self._told = asyncio.Event()
-        self.listener = Listener(self._note(self.messages), self._note(self.codes), self._note(self.blocks))
+        message = self._note(self.messages)
+        self.listener = Listener(message, message, self._note(self.codes), self._note(self.blocks))
 
     def _note(self, told: list[object]) -> Callable[[object], None]:  # type: ignore[misc]
         def note(what: object) -> None:
@@ -48,6 +49,13 @@ class Heard:
 @pytest.fixture(params=[True, False], ids=["direct", "pumped"])
 def dial(request: pytest.FixtureRequest) -> Dial:
     return dialler(1.0, directly=request.param)
+
+
+def send(socket: Socket, message: Message) -> None:
+    if isinstance(message, str):
+        socket.send_text(message)
+    else:
+        socket.send_binary(message)
 
 
 @asynccontextmanager
@@ -87,7 +95,7 @@ async def test_messages_go_both_ways_in_their_order(dial: Dial) -> None:
 
     async with dialled(dial, echo) as (socket, heard):
         for message in sent:
-            socket.send(message)
+            send(socket, message)
         await heard.until(lambda h: len(h.messages) == len(sent))
 
     assert heard.messages == sent
@@ -130,7 +138,7 @@ async def test_tls_is_spoken_to_a_server_that_is_trusted_and_to_no_other(
         async with dial(f"wss://localhost:{port}/", "key") as socket:
             socket.listen(heard.listener)
             for message in sent:
-                socket.send(message)
+                send(socket, message)
             await heard.until(lambda h: len(h.messages) == len(sent))
         with pytest.raises(SpeechLost, match="certificate"):
             async with dial(f"wss://127.0.0.1:{port}/", "key"):
@@ -169,10 +177,10 @@ async def test_what_came_before_anybody_listened_is_told_first(dial: Dial) -> No
     async with peer(greet) as url, dial(url, "key") as socket:
         # A round trip of another connection: by then the messages are there.
         async with dialled(dial, echo) as (other, echoed):
-            other.send("x")
+            send(other, "x")
             await echoed.until(lambda h: bool(h.messages))
         socket.listen(heard.listener)
-        socket.send("go on")
+        send(socket, "go on")
         await heard.until(lambda h: bool(h.codes))
 
     assert heard.messages == ["first", "second", "third"]
@@ -209,7 +217,7 @@ async def test_a_connection_that_breaks_is_told_as_1006(dial: Dial) -> None:
 
     async with dialled(dial, vanish) as (socket, heard):
         await heard.until(lambda h: bool(h.codes))
-        socket.send("into the void")
+        send(socket, "into the void")
         socket.hold(True)
 
     assert heard.codes == [1006]
@@ -228,7 +236,7 @@ async def test_what_is_sent_before_closing_arrives_and_nothing_is_told_after(dia
 
     async with dialled(dial, listen) as (socket, heard):
         for n in range(100):
-            socket.send(str(n))
+            send(socket, str(n))
         await socket.close(1001)
         told = len(heard.messages)
 
@@ -313,10 +321,10 @@ async def test_one_who_takes_nothing_blocks_and_loses_nothing_when_he_goes_on(di
     async with dialled(dial, sleep_first) as (socket, heard):
         while not heard.blocks:
             sent.append(bytes([len(sent) % 256]) * 50_000)
-            socket.send(sent[-1])
+            send(socket, sent[-1])
             await asyncio.sleep(0)
         go_on.set()
-        socket.send("end")
+        send(socket, "end")
         await heard.until(lambda h: bool(h.messages))
 
     assert heard.blocks[:2] == [True, False]
@@ -331,10 +339,10 @@ async def test_what_is_held_is_heard_when_it_is_let_go(dial: Dial) -> None:
 
     async with dialled(dial, count) as (socket, heard):
         socket.hold(True)
-        socket.send("count")
+        send(socket, "count")
         async with dialled(dial, echo) as (other, echoed):
             for _ in range(3):
-                other.send("x")
+                send(other, "x")
                 await echoed.until(lambda h: bool(h.messages))
         # One message may have been on its way.
         assert len(heard.messages) <= 1

@@ -226,14 +226,14 @@ async def test_the_plugins_of_the_page_do_what_it_says(
     shop: Agent, function: str, arguments: dict[str, object], answer: object
 ) -> None:
     async with Functions() as functions:
-        told = await functions.run(shop.functions[function], json.dumps(arguments), CALL, {})
+        told = await functions.run(shop.functions[function], json.dumps(arguments), CALL, dict)
 
     assert json.loads(told) == answer
 
 
 async def test_arguments_that_do_not_fit_never_reach_the_plugin(shop: Agent) -> None:
     async with Functions() as functions:
-        told = await functions.run(shop.functions["reserve"], '{"bread": "rye", "when": "someday"}', CALL, {})
+        told = await functions.run(shop.functions["reserve"], '{"bread": "rye", "when": "someday"}', CALL, dict)
 
     assert "error" in json.loads(told)
 

@@ -86,7 +86,8 @@ class Conversation:
         self._opened_at = 0.0
         self._greeted = False  # By the service's Welcome.
         self._listening = False  # The speech service takes audio.
-        self._heard_at = 0.0  # When audio last came from the caller's side.
+        self.heard_at = 0.0
+        """When audio last came from the caller's side. It passes without a decision, so the session just says when."""
         self._kept_alive_at = 0.0
         self._silence_at = 0.0
         # The agent's speech.
@@ -111,16 +112,15 @@ class Conversation:
         """The caller can hear. What the agent has already said goes out at once."""
         if self._over:
             return []
-        self._opened, self._opened_at, self._quiet_since, self._heard_at = True, now, now, now
+        self._opened, self._opened_at, self._quiet_since, self.heard_at = True, now, now, now
         held, self._held = self._held, []
         actions: list[Action] = []
         for audio in held:
-            actions += self.agent_audio(audio, now) if audio is not None else self._utterance_complete()
+            if audio is None:
+                actions += self._utterance_complete()
+            elif self.agent_audio(audio, now):
+                actions.append(Play(audio))
         return actions
-
-    def caller_audio(self, now: float) -> None:
-        """A frame came from the caller's side. What becomes of it is the session's business."""
-        self._heard_at = now
 
     def marked(self, name: str, now: float) -> list[Action]:
         """Twilio echoes a mark: everything before it was heard, or flushed by a clear."""
@@ -140,18 +140,18 @@ class Conversation:
 
     # The speech service's side.
 
-    def agent_audio(self, audio: bytes, now: float) -> list[Action]:
-        """The agent speaks."""
-        if self._over or not audio or self._gated(now):
-            return []
+    def agent_audio(self, audio: bytes, now: float) -> bool:
+        """The agent speaks: whether this is played now. It is the one thing that comes fifty times a second."""
+        if self._over or not audio or (self._gate_until is not None and self._gated(now)):
+            return False
         if not self._opened:
             self._hold(audio)
-            return []
+            return False
         self._audio_since_mark = True
         self._playing_until = max(now, self._playing_until) + len(audio) / BYTES_PER_SECOND
         if self._ending:
             self._ending.begun, self._ending.mark = True, ""  # There is more to hear than what was marked.
-        return [Play(audio)]
+        return True
 
     def speech_event(self, event: deepgram.Event, now: float) -> list[Action]:  # noqa: C901 -- one flat case per event
         """The speech service says something other than audio."""
@@ -241,10 +241,10 @@ class Conversation:
         return actions
 
     def _keep_alive_due(self) -> float:
-        return max(self._heard_at, self._kept_alive_at) + self._timing.keep_alive
+        return max(self.heard_at, self._kept_alive_at) + self._timing.keep_alive
 
     def _silence_due(self) -> float:
-        return max(self._heard_at + self._timing.stalled, self._silence_at + self._timing.silence_frame)
+        return max(self.heard_at + self._timing.stalled, self._silence_at + self._timing.silence_frame)
 
     def _fillers(self, now: float) -> list[Action]:
         actions: list[Action] = []

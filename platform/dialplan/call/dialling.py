@@ -10,8 +10,8 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from dialplan import __version__
-from dialplan.call.pumped import Gone, Pumped, pumping
-from dialplan.call.sockets import Dial, Message, Socket, closed
+from dialplan.call.pumped import Gone, Message, Pumped, pumping
+from dialplan.call.sockets import Dial, Socket, closed
 from dialplan.errors import SpeechLost, SpeechRefused
 
 try:

@@ -6,6 +6,7 @@ difference is. One class serves both sides: picows frames and masks as a client 
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Callable, Mapping
 from ssl import SSLContext
@@ -24,7 +25,7 @@ from picows import (
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined] # as public as `ws=`, but not in its stubs
 
-from dialplan.call.sockets import DEAF, Early, Listener, Message
+from dialplan.call.sockets import DEAF, Early, Listener
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ _TEXT, _BINARY, _CONTINUATION, _CLOSE = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgT
 
 
 class Direct(WSListener):
-    """See `Socket`.
+    """See `Socket`. It may be used once it is connected.
 
     Args:
         max_bytes: of one message, in all of its frames.
@@ -55,22 +56,24 @@ class Direct(WSListener):
         self.max_bytes = max_bytes
         self._over = over
         self._early: Early | None = Early()
-        self._listener = self._early.listener
+        self._set(self._early.listener)
         self._transport: WSTransport | None = None
         self._parts = bytearray()  # Of a message that comes in several frames.
-        self._parts_type = _CONTINUATION  # None has begun.
+        self._parts_of: WSMsgType | None = None
 
-    # Socket.
+    # Socket. What is sent a hundred times a second goes into picows without a step in between.
+
+    send_text: Callable[[str], None]
+    send_binary: Callable[[bytes], None]
 
     def listen(self, listener: Listener) -> None:
-        self._listener = listener
+        self._set(listener)
         early, self._early = self._early, None
         if early is not None:
             early.tell(listener)
 
-    def send(self, message: Message) -> None:
-        if self._transport is not None:
-            self._transport.send(_TEXT if isinstance(message, str) else _BINARY, message)
+    def _set(self, listener: Listener) -> None:
+        self._listener, self._text, self._binary = listener, listener.text, listener.binary
 
     def hold(self, on: bool) -> None:
         if self._transport is None or self._transport.underlying_transport.is_closing():
@@ -81,7 +84,7 @@ class Direct(WSListener):
             self._transport.underlying_transport.resume_reading()
 
     async def close(self, code: int = 1000) -> None:
-        self._listener = DEAF
+        self._set(DEAF)
         self.hold(False)
         if self._transport is not None:
             self._transport.send_close(WSCloseCode(code))
@@ -103,17 +106,23 @@ class Direct(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        self.send_text = functools.partial(transport.send, _TEXT)
+        self.send_binary = functools.partial(transport.send, _BINARY)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
-        if kind == _TEXT and frame.fin and not frame.rsv1 and self._parts_type == _CONTINUATION:
-            self._listener.heard(_text(frame))
-        elif kind == _BINARY and frame.fin and not frame.rsv1 and self._parts_type == _CONTINUATION:
-            self._listener.heard(frame.get_payload_as_bytes())
-        elif kind == _CLOSE:
+        if not frame.fin or frame.rsv1 or self._parts_of is not None or kind is _CONTINUATION:
+            self._collect(transport, frame)
+        elif kind is _TEXT:
+            try:
+                text = frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError:
+                raise _NOT_UTF8 from None
+            self._text(text)
+        elif kind is _BINARY:
+            self._binary(frame.get_payload_as_bytes())
+        elif kind is _CLOSE:
             self._answer_close(transport, frame)
-        elif kind in (_TEXT, _BINARY, _CONTINUATION):
-            self._collect(frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         handshake = transport.close_handshake
@@ -128,21 +137,28 @@ class Direct(WSListener):
     def resume_writing(self) -> None:
         self._listener.blocked(False)
 
-    def _collect(self, frame: WSFrame) -> None:
+    def _collect(self, transport: WSTransport, frame: WSFrame) -> None:
         """A message in several frames. Neither vendor is known to send one; whoever may, can."""
-        begins = frame.msg_type != _CONTINUATION
-        if begins != (self._parts_type == _CONTINUATION) or frame.rsv1:
+        kind = frame.msg_type
+        if kind in (WSMsgType.PING, WSMsgType.PONG):
+            return
+        if kind is _CLOSE:
+            self._answer_close(transport, frame)
+            return
+        if (kind is _CONTINUATION) is (self._parts_of is None) or frame.rsv1:
             raise WSProtocolError(WSCloseCode.PROTOCOL_ERROR, "a frame that does not belong here")
-        if begins:
-            self._parts_type = frame.msg_type
+        self._parts_of = self._parts_of or kind
         self._parts += frame.get_payload_as_bytes()
         if len(self._parts) > self.max_bytes:
             raise WSProtocolError(WSCloseCode.MESSAGE_TOO_BIG, "a message too big")
         if frame.fin:
-            whole, kind = bytes(self._parts), self._parts_type
+            kind, self._parts_of = self._parts_of, None
+            whole = bytes(self._parts)
             self._parts.clear()
-            self._parts_type = _CONTINUATION
-            self._listener.heard(_decoded(whole) if kind == _TEXT else whole)
+            if kind is _TEXT:
+                self._text(_decoded(whole))
+            else:
+                self._binary(whole)
 
     def _answer_close(self, transport: WSTransport, frame: WSFrame) -> None:
         if not transport.is_close_frame_sent:
@@ -153,13 +169,6 @@ class Direct(WSListener):
 def _number(code: WSCloseCode) -> int:
     """An IntEnum, whatever its stub says; 0 where a close frame had no code."""
     return cast("int", code)
-
-
-def _text(frame: WSFrame) -> str:
-    try:
-        return frame.get_payload_as_utf8_text()
-    except UnicodeDecodeError:
-        raise _NOT_UTF8 from None
 
 
 def _decoded(payload: bytes) -> str:
@@ -188,13 +197,15 @@ async def connect(url: str, headers: Mapping[str, str], tls: SSLContext, max_byt
         parts.port or (443 if parts.scheme == "wss" else 80),
         ssl=tls if parts.scheme == "wss" else None,
     )
+    opened = False
     try:
         await protocol.wait_until_handshake_complete()
-        if protocol.listener is None:
-            raise ConnectionError("it closed the connection before it answered")
-    except BaseException:
-        transport.abort()
-        raise
+        opened = protocol.listener is not None
+    finally:
+        if not opened:
+            transport.abort()
+    if not opened:
+        raise ConnectionError("it closed the connection before it answered")
     return socket
 
 

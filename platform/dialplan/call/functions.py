@@ -8,6 +8,7 @@ one's audio, and a stuck one is left behind in a daemon thread that cannot keep 
 import asyncio
 import contextlib
 import contextvars
+import functools
 import inspect
 import json
 import logging
@@ -23,6 +24,7 @@ import httpx
 from dialplan.call.http_function import http_client, request
 from dialplan.call.plugin_loop import PluginLoop
 from dialplan.call.results import BUSY, FAILED, MAX_RESULT, TOOK_TOO_LONG, as_json
+from dialplan.call.threads import Threads
 from dialplan.config.model import Failure, Function, Http
 from dialplan.config.plugins import PluginFunction
 from dialplan.errors import FunctionError
@@ -46,6 +48,7 @@ class Functions:
         self.drills: dict[tuple[str, str], Failure] = {}
         """Failures that a rehearsal has asked for, by call id and function name."""
         self._loop = PluginLoop()
+        self._threads = Threads()
         self._working: Counter[int] = Counter()
         self._client = http_client()
 
@@ -57,9 +60,12 @@ class Functions:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         await asyncio.to_thread(self._loop.stop)
+        self._threads.stop()
         self._client.close()
 
-    async def run(self, function: Function, arguments: str, call: Call, names: Mapping[str, object]) -> str:
+    async def run(
+        self, function: Function, arguments: str, call: Call, names: Callable[[], Mapping[str, object]]
+    ) -> str:
         """The answer for the model, as JSON text; a failure is an answer too.
 
         Args:
@@ -76,7 +82,7 @@ class Functions:
         if self._working[id(function)] >= MAX_AT_WORK or self._working.total() >= MAX_THREADS:
             logger.error("%s is at work too often and does not finish; it was not run again", function.name)
             return error_content(BUSY)
-        work = _Work(function, arguments, call, names, self._client, self._loop)
+        work = _Work(function, arguments, call, names, self._client, self._loop, self._threads)
         self._working[id(function)] += 1
         try:
             async with asyncio.timeout(function.timeout):
@@ -97,9 +103,10 @@ class _Work:
         function: Function,
         arguments: str,
         call: Call,
-        names: Mapping[str, object],
+        names: Callable[[], Mapping[str, object]],
         client: httpx.Client,
         loop: PluginLoop,
+        threads: Threads,
     ) -> None:
         self._function = function
         self._arguments = arguments
@@ -107,6 +114,7 @@ class _Work:
         self._names = names
         self._client = client
         self._plugins = loop
+        self._threads = threads
         self._abandoned = threading.Event()
         self._cancel: Callable[[], object] = self._abandoned.set
 
@@ -126,9 +134,8 @@ class _Work:
                 loop.call_soon_threadsafe(deliver, content)
 
         context = contextvars.copy_context()
-        thread = threading.Thread(target=context.run, args=(work,), name=self._function.name, daemon=True)
         try:
-            thread.start()
+            self._threads.run(functools.partial(context.run, work), self._function.name)
         except RuntimeError:  # The system has no thread left.
             logger.exception("%s was not run", self._function.name)
             finished()
@@ -202,7 +209,7 @@ class _Work:
         # An argument that was left out is an empty text in the templates, not a mistake; one that nobody declared is
         # none at all, or a model could put it in the place of a fact of the call.
         declared = self._function.parameters.get("properties", {})
-        names = {**self._names, **{name: arguments.get(name, "") for name in declared}}
+        names = {**self._names(), **{name: arguments.get(name, "") for name in declared}}
         return request(self._client, self._function, http, names, self._abandoned.is_set)
 
 

@@ -8,7 +8,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from dialplan.call.sockets import DEAF, Early, Listener, Message
+from dialplan.call.sockets import DEAF, Early, Listener
+
+Message = str | bytes
 
 #: Bytes that may wait to be sent before the listener is told; asyncio's transports have the same mark.
 HIGH_WATER = 65_536
@@ -61,7 +63,13 @@ class Pumped:
         if early is not None:
             early.tell(listener)
 
-    def send(self, message: Message) -> None:
+    def send_text(self, message: str) -> None:
+        self._queue(message)
+
+    def send_binary(self, message: bytes) -> None:
+        self._queue(message)
+
+    def _queue(self, message: Message) -> None:
         if self._gone:
             return
         self._unsent.append(message)
@@ -90,7 +98,10 @@ class Pumped:
             while True:
                 message = await self._receive()
                 await self._flowing.wait()
-                self._listener.heard(message)
+                if isinstance(message, str):
+                    self._listener.text(message)
+                else:
+                    self._listener.binary(message)
         except Gone as exc:
             self._give_up()
             self._listener.lost(exc.code)

@@ -7,19 +7,21 @@ anything else can happen: no `await` stands between a message and what follows f
 
 import asyncio
 import contextvars
+import functools
 import logging
-import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import ParamSpec
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import TypeVarTuple
 
 from dialplan.call import actions, record
 from dialplan.call import settings as rendering
 from dialplan.call.actions import Action
+from dialplan.call.alarm import Alarm
 from dialplan.call.conversation import Conversation
 from dialplan.call.functions import Functions
 from dialplan.call.record import End, Entry, Record
-from dialplan.call.sockets import Dial, Listener, Message, Socket, closed
+from dialplan.call.sockets import NOBODY, Dial, Listener, Socket, closed
 from dialplan.call.timing import Timing
 from dialplan.config import secret
 from dialplan.config.model import Agent
@@ -31,10 +33,33 @@ from dialplan.wire import deepgram, twilio
 
 logger = logging.getLogger(__name__)
 
-P = ParamSpec("P")
+Given = TypeVarTuple("Given")
 
 #: Bytes of the caller's audio that are kept while the speech service is not ready: two seconds.
 KEPT_BYTES = 16_000
+
+
+class _Kept:
+    """What the caller said while nobody listened: the last two seconds of it."""
+
+    def __init__(self) -> None:
+        self._frames: deque[bytes] = deque()
+        self._bytes = 0
+
+    def put(self, audio: bytes) -> int:
+        """Keep this too; how many bytes were dropped for it, the oldest first."""
+        self._frames.append(audio)
+        self._bytes += len(audio)
+        dropped = 0
+        while self._bytes > KEPT_BYTES:
+            dropped += len(self._frames[0])
+            self._bytes -= len(self._frames.popleft())
+        return dropped
+
+    def take(self) -> Iterable[bytes]:
+        """All of it, and keep nothing."""
+        frames, self._frames, self._bytes = self._frames, deque(), 0
+        return frames
 
 
 class _Over(Exception):
@@ -80,23 +105,21 @@ class Session:
         self._timing = timing
         self._observe = observe
         self._over = over
-        self._started = time.monotonic()
+        self._started = monotonic()
         self._conversation = Conversation(agent.functions, agent.limits, self._started, timing)
         # What sockets and timers call runs in the context of nobody: its log lines must bear the call's id.
         self._context = contextvars.copy_context()
         self._context.run(call_id.set, call.id)
-        self._line: Socket | None = None
+        self._line: Socket = NOBODY
         self._stream = twilio.Stream("")
         self._line_opened_at = 0.0
         self._line_came = asyncio.Event()
-        self._speech: Socket | None = None
+        self._speech: Socket = NOBODY
         self._listening = False
-        self._kept: deque[bytes] = deque()
-        self._kept_bytes = 0
+        self._kept = _Kept()
         self._greeted = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._due = float("inf")
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._conversation.deadline, self._tick, self._context)
         self._stalls: dict[End, asyncio.TimerHandle] = {}
         self._hung_up = asyncio.Event()
         self.ended = asyncio.Event()
@@ -114,10 +137,10 @@ class Session:
     def attach(self, line: Socket, stream_sid: str) -> None:
         """Give the call its line; it is closed when the call has ended."""
         self._line, self._stream = line, twilio.Stream(stream_sid)
-        self._line_opened_at = time.monotonic()
+        self._line_opened_at = monotonic()
         self._line_came.set()
         self._guard(self._open_line)
-        line.listen(Listener(self._line_heard, self._line_lost, self._line_blocked))
+        line.listen(Listener(self._line_text, self._line_binary, self._line_lost, self._line_blocked))
 
     @property
     def waiting(self) -> bool:
@@ -133,14 +156,14 @@ class Session:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 group.create_task(self._converse())
-                self._guard(self._reschedule)
+                self._alarm.look()
                 await self._until_hung_up()
                 # The caller first: the speech service may take its time to say goodbye.
                 await self._close_line()
                 raise _Over
         except* _Over:
             pass
-        except* Exception:  # noqa: BLE001 -- the wall of the call; _fail logs it
+        except* Exception:  # noqa: BLE001 -- _fail logs it
             self._fail()
         finally:
             await self._close_line()
@@ -153,28 +176,31 @@ class Session:
             raise
 
     def _finish(self) -> None:
-        for timer in (self._timer, *self._stalls.values()):
-            if timer is not None:
-                timer.cancel()
+        self._alarm.stop()
+        for stall in self._stalls.values():
+            stall.cancel()
         end = self.record.end or End.FAULT
         if self._line_opened_at:
-            self.record.seconds = time.monotonic() - self._line_opened_at
+            self.record.seconds = monotonic() - self._line_opened_at
         self._metrics.calls_live.labels(self.agent.name).dec()
         self._metrics.calls_ended.labels(self.agent.name, end.value).inc()
         logger.info("the call with %s ended after %.1f s: %s", self.agent.name, self.record.seconds, end.value)
         self.ended.set()
 
     async def _close_line(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            await closed(line, within=self._timing.close)
+        line, self._line = self._line, NOBODY
+        await closed(line, within=self._timing.close)
 
-    def _guard(self, work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-        """The wall of the call: a mistake in here must not reach another call."""
+    def _guard(self, work: Callable[[*Given], None], *args: *Given) -> None:
+        """Do what a socket has called for. It called in the context of nobody."""
+        self._context.run(lambda: self._wall(work, *args))
+
+    def _wall(self, work: Callable[[*Given], None], *args: *Given) -> None:
+        """A mistake in here must not reach another call."""
         try:
-            self._context.run(work, *args, **kwargs)
+            work(*args)
         except Exception:  # noqa: BLE001 -- _fail logs it
-            self._context.run(self._fail)
+            self._fail()
 
     def _fail(self) -> None:
         logger.exception("the call failed")
@@ -186,16 +212,24 @@ class Session:
         try:
             async with self._dial(self._url, self._key) as speech:
                 self._speech = speech
-                speech.listen(Listener(self._speech_heard, self._speech_lost, self._speech_blocked))
+                speech.listen(Listener(self._speech_text, self._speech_binary, self._speech_lost, self._speech_blocked))
                 await self._hung_up.wait()
         except SpeechError as exc:
             self._lose_speech(exc)
 
-    def _speech_heard(self, message: Message) -> None:
-        if isinstance(message, bytes):
-            self._guard(self._hear_audio, message)
-        else:
-            self._guard(self._hear_event, message)
+    def _speech_binary(self, audio: bytes) -> None:
+        """The agent's voice, fifty times a second: no deadline comes nearer by it, and nothing is logged."""
+        try:
+            if self._conversation.agent_audio(audio, monotonic()):
+                if self._greeted:
+                    self._line.send_text(self._stream.media(audio))
+                else:
+                    self._play(audio)
+        except Exception:  # noqa: BLE001 -- _fail logs it
+            self._context.run(self._fail)
+
+    def _speech_text(self, message: str) -> None:
+        self._guard(self._hear_event, message)
 
     def _speech_lost(self, code: int) -> None:
         self._guard(
@@ -205,15 +239,10 @@ class Session:
     def _speech_blocked(self, on: bool) -> None:
         self._stall(End.SPEECH_LOST, on, self._line)
 
-    def _hear_audio(self, audio: bytes) -> None:
-        # No deadline comes nearer by it, so that there is nothing to reschedule.
-        for action in self._conversation.agent_audio(audio, time.monotonic()):
-            self._perform(action)
-
     def _hear_event(self, message: str) -> None:
         event = deepgram.parse(message)
         self._note(event)
-        self._happen(self._conversation.speech_event(event, time.monotonic()))
+        self._happen(self._conversation.speech_event(event, monotonic()))
 
     def _lose_speech(self, exc: SpeechError) -> None:
         logger.warning("%s", exc)
@@ -228,7 +257,7 @@ class Session:
                 self.record.request_id = request_id
                 logger.info("speech session %s", request_id)
             case deepgram.SettingsApplied():
-                self._metrics.speech_ready_seconds.observe(time.monotonic() - self._started)
+                self._metrics.speech_ready_seconds.observe(monotonic() - self._started)
             case deepgram.Warning(code=code, description=description):
                 logger.warning("the speech service warns: %s %s", code, description)
                 self._metrics.speech_warnings.labels(deepgram.known_code(code)).inc()
@@ -240,7 +269,16 @@ class Session:
 
     # The phone network.
 
-    def _line_heard(self, message: Message) -> None:
+    def _line_text(self, message: str) -> None:
+        """Fifty times a second it is the caller's voice, and passes without more ado."""
+        voice = twilio.voice(message)
+        if voice is not None and self._listening:
+            self._conversation.heard_at = monotonic()
+            self._speech.send_binary(voice)
+        else:
+            self._guard(self._hear_line, message)
+
+    def _line_binary(self, message: bytes) -> None:
         self._guard(self._hear_line, message)
 
     def _line_lost(self, code: int) -> None:
@@ -250,16 +288,16 @@ class Session:
         self._stall(End.LINE_LOST, on, self._speech)
 
     def _open_line(self) -> None:
-        self._happen(self._conversation.line_opened(time.monotonic()))
+        self._happen(self._conversation.line_opened(monotonic()))
 
-    def _hear_line(self, message: Message) -> None:
+    def _hear_line(self, message: str | bytes) -> None:
         event = twilio.parse(message)
         match event:
             case twilio.Media(audio=audio):
-                self._conversation.caller_audio(time.monotonic())
+                self._conversation.heard_at = monotonic()
                 self._forward(audio)
             case twilio.Marked(name=name):
-                self._happen(self._conversation.marked(name, time.monotonic()))
+                self._happen(self._conversation.marked(name, monotonic()))
             case twilio.Stopped():
                 self._end(End.CALLER)
             case twilio.Unknown(what=what):
@@ -276,19 +314,13 @@ class Session:
     def _forward(self, audio: bytes) -> None:
         """The caller's voice, frame by frame; kept while the service is not ready, the oldest dropped."""
         if self._listening:
-            self._send_speech(audio)
-            return
-        self._kept.append(audio)
-        self._kept_bytes += len(audio)
-        while self._kept_bytes > KEPT_BYTES:
-            dropped = len(self._kept.popleft())
-            self._kept_bytes -= dropped
+            self._speech.send_binary(audio)
+        elif dropped := self._kept.put(audio):
             self._metrics.audio_dropped.inc(dropped / 8000)
 
     def _start_listening(self) -> None:
-        for audio in self._kept:
-            self._send_speech(audio)
-        self._kept.clear()
+        for audio in self._kept.take():
+            self._speech.send_binary(audio)
         self._listening = True
 
     # What the conversation decides.
@@ -296,34 +328,33 @@ class Session:
     def _happen(self, decided: list[Action]) -> None:
         for action in decided:
             self._perform(action)
-        self._reschedule()
+        self._alarm.look()
 
     def _perform(self, action: Action) -> None:  # noqa: C901 -- one flat case per action
         match action:
             case actions.Play(audio=audio):
-                self._note_greeting()
-                self._send_line(self._stream.media(audio))
+                self._play(audio)
             case actions.SetMark(name=name):
-                self._send_line(self._stream.mark(name))
+                self._line.send_text(self._stream.mark(name))
             case actions.Clear():
-                self._send_line(self._stream.clear())
+                self._line.send_text(self._stream.clear())
             case actions.SendSettings():
                 self._send_settings()
             case actions.StartListening():
                 self._start_listening()
             case actions.Inject(text=text, behavior=behavior):
-                self._send_speech(deepgram.inject(text, behavior))
+                self._speech.send_text(deepgram.inject(text, behavior))
             case actions.KeepAlive():
-                self._send_speech(deepgram.keep_alive())
+                self._speech.send_text(deepgram.keep_alive())
             case actions.SendSilence(length=length):
-                self._send_speech(b"\xff" * length)
+                self._speech.send_binary(b"\xff" * length)
             case actions.Run():
                 self._tasks[action.request.id] = self._group.create_task(self._run_function(action))
             case actions.Cancel(id=request_id):
                 if task := self._tasks.pop(request_id, None):
                     task.cancel()
             case actions.Answer(request=request, content=content):
-                self._send_speech(deepgram.function_response(request, content))
+                self._speech.send_text(deepgram.function_response(request, content))
             case actions.Remember(entry=entry):
                 self._remember(entry)
             case actions.HangUp(end=end):
@@ -334,18 +365,19 @@ class Session:
             self.record.end = end
             if self._over is not None:
                 self._over(self.record)
+        self._listening = False
         self._hung_up.set()
 
     async def _run_function(self, run: actions.Run) -> None:
-        started = time.monotonic()
-        names: Mapping[str, object] = rendering.template_names(self.agent, self.call)
+        started = monotonic()
+        names = functools.partial(rendering.template_names, self.agent, self.call)
         content = await self._functions.run(run.function, run.request.arguments, self.call, names)
-        seconds = time.monotonic() - started
+        seconds = monotonic() - started
         outcome = "error" if content.startswith('{"error":') else "result"
         self._metrics.function_seconds.labels(self.agent.name, run.function.name, outcome).observe(seconds)
         self._tasks.pop(run.request.id, None)
         self._remember(record.Ran(run.function.name, run.request.arguments, content, seconds))
-        self._happen(self._conversation.function_finished(run.request.id, content, time.monotonic()))
+        self._happen(self._conversation.function_finished(run.request.id, content, monotonic()))
 
     def _send_settings(self) -> None:
         try:
@@ -354,12 +386,13 @@ class Session:
             logger.error("the settings of %s cannot be rendered: %s", self.agent.name, exc)
             self._hang_up(End.FAULT)
             return
-        self._send_speech(rendering.encoded(message))
+        self._speech.send_text(rendering.encoded(message))
 
-    def _note_greeting(self) -> None:
+    def _play(self, audio: bytes) -> None:
         if not self._greeted:
             self._greeted = True
-            self._metrics.greeting_seconds.labels(self.agent.name).observe(time.monotonic() - self._line_opened_at)
+            self._metrics.greeting_seconds.labels(self.agent.name).observe(monotonic() - self._line_opened_at)
+        self._line.send_text(self._stream.media(audio))
 
     def _remember(self, entry: Entry) -> None:
         self.record.entries.append(entry)
@@ -369,47 +402,19 @@ class Session:
         if self._observe is not None:
             self._observe(self.call, entry)
 
-    def _send_line(self, message: str) -> None:
-        if self._line is not None and not self._hung_up.is_set():
-            self._line.send(message)
-
-    def _send_speech(self, message: Message) -> None:
-        if self._speech is not None and not self._hung_up.is_set():
-            self._speech.send(message)
-
-    def _stall(self, end: End, on: bool, other: Socket | None) -> None:
+    def _stall(self, end: End, on: bool, other: Socket) -> None:
         """One side takes nothing more for now: the other must not bring more, and it must not last."""
-        if other is not None:
-            other.hold(on)
+        other.hold(on)
         if on:
             self._stalls[end] = asyncio.get_running_loop().call_later(
-                self._timing.send, self._guard, self._give_up, end
+                self._timing.send, self._wall, self._give_up, end, context=self._context
             )
         elif stall := self._stalls.pop(end, None):
             stall.cancel()
 
     def _give_up(self, end: End) -> None:
         logger.warning("a socket has taken nothing for %g s", self._timing.send)
-        self._hang_up(end)
+        self._end(end)
 
-    # Time.
-
-    def _reschedule(self) -> None:
-        """Have a timer run out at the next deadline at the latest. One that runs out too early is set again then: the
-        deadlines move with every frame, and setting a timer each time would cost more than the frame."""
-        due = self._conversation.deadline()
-        if due < self._due:
-            self._set_timer(due)
-
-    def _set_timer(self, due: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._due = due
-        # No loop is more exact than a millisecond; uvloop would take less for "now", again and again.
-        seconds = max(due - time.monotonic(), 0.001)
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._guard, self._tick)
-
-    def _tick(self) -> None:
-        self._due, self._timer = float("inf"), None
-        now = time.monotonic()
-        self._happen(self._conversation.tick(now) if now >= self._conversation.deadline() else [])
+    def _tick(self, now: float) -> None:
+        self._wall(lambda: self._happen(self._conversation.tick(now)))

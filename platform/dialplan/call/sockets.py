@@ -12,20 +12,20 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-Message = str | bytes
-
 
 @dataclass(frozen=True, slots=True)
 class Listener:
     """Whom a socket tells what happens on it: from the event loop, in order. What it raises closes the socket.
 
     Args:
-        heard: a message has come.
+        text: a text message has come.
+        binary: a binary message has come.
         lost: the other side is gone, with this close code (RFC 6455 §7.4.1); nothing is told after that.
         blocked: True when the other side takes less than is sent to it, False when it has caught up.
     """
 
-    heard: Callable[[Message], None]
+    text: Callable[[str], None]
+    binary: Callable[[bytes], None]
     lost: Callable[[int], None]
     blocked: Callable[[bool], None]
 
@@ -37,8 +37,12 @@ class Socket(Protocol):
         """Tell this listener from now on, and nobody else. What came before anybody listened is told at once."""
         ...
 
-    def send(self, message: Message) -> None:
-        """Send a message; messages go out in the order of the calls. Nothing happens where the other side is gone."""
+    def send_text(self, message: str) -> None:
+        """Send a text message; they go out in the order of the calls. Where the other side is gone, nothing happens."""
+        ...
+
+    def send_binary(self, message: bytes) -> None:
+        """Send a binary message, likewise."""
         ...
 
     def hold(self, on: bool) -> None:
@@ -72,26 +76,48 @@ class Early:
     """Keeps what a socket has to tell until somebody listens."""
 
     def __init__(self) -> None:
-        self._messages: list[Message] = []
-        self._code: int | None = None
-        self._blocked = False
-        self.listener = Listener(self._messages.append, self._lost, self._block)
+        self._told: list[Callable[[Listener], None]] = []
+        keep = self._told.append
+        self.listener = Listener(
+            text=lambda message: keep(lambda listener: listener.text(message)),
+            binary=lambda message: keep(lambda listener: listener.binary(message)),
+            lost=lambda code: keep(lambda listener: listener.lost(code)),
+            blocked=lambda on: keep(lambda listener: listener.blocked(on)),
+        )
 
     def tell(self, listener: Listener) -> None:
         """Pass everything on, in its order."""
-        for message in self._messages:
-            listener.heard(message)
-        if self._blocked:
-            listener.blocked(True)
-        if self._code is not None:
-            listener.lost(self._code)
+        for told in self._told:
+            told(listener)
 
-    def _lost(self, code: int) -> None:
-        self._code = code
 
-    def _block(self, on: bool) -> None:
-        self._blocked = on
+def _ignore(what: object) -> None:
+    pass
 
 
 #: Listens to nothing.
-DEAF = Listener(lambda message: None, lambda code: None, lambda on: None)
+DEAF = Listener(_ignore, _ignore, _ignore, _ignore)
+
+
+class _Nobody:
+    def listen(self, listener: Listener) -> None:
+        pass
+
+    def send_text(self, message: str) -> None:
+        pass
+
+    def send_binary(self, message: bytes) -> None:
+        pass
+
+    def hold(self, on: bool) -> None:
+        pass
+
+    async def close(self, code: int = 1000) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+
+#: The socket of a call that has none yet, or no more.
+NOBODY: Socket = _Nobody()

@@ -13,7 +13,7 @@ class Timing:
     """From dialling to SettingsApplied. The caller must hear within 10 s that it cannot be had."""
     keep_alive: float = 5.0
     """Quiet on our side after which Deepgram is told that we are there (docs: agent-keep-alive; it gives up at 10)."""
-    stalled: float = 0.5
+    stalled: float = 1.0
     """Without audio from the caller's side, which Twilio sends all the time, silence goes out in its place."""
     silence_frame: float = 0.08
     """One frame of such silence; Deepgram likes 80 ms at most."""

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from dialplan.call.pumped import Gone, Pumped, pumping
-from dialplan.call.sockets import Message, Socket
+from dialplan.call.pumped import Gone, Message, Pumped, pumping
+from dialplan.call.sockets import Socket
 
 #: The ASGI extension of a server that hands the socket over once it is accepted: a function without parameters.
 EXTENSION = "dialplan.direct"

@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 from dialplan.call import settings
 from dialplan.call.record import UNTOLD, End
 from dialplan.call.session import Session
-from dialplan.call.sockets import Listener, Message, Socket, closed
+from dialplan.call.sockets import Listener, Socket, closed
 from dialplan.config.model import Agent
 from dialplan.errors import ConfigError, LineLost, LineRefused
 from dialplan.facts import CARRIED, Call
@@ -292,10 +292,10 @@ class _Door:
     def __init__(self, admit: Callable[[twilio.Started], Session]) -> None:
         self.opened: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
         self.call_sid = ""
-        self.listener = Listener(self._heard, self._lost, lambda on: None)
+        self.listener = Listener(self._heard, self._heard, self._lost, lambda on: None)
         self._admit = admit
 
-    def _heard(self, message: Message) -> None:
+    def _heard(self, message: str | bytes) -> None:
         if self.opened.done():
             return
         try:
