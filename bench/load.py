@@ -23,8 +23,9 @@ from bench.stamps import FRAME_SECONDS, MOST_CALLS, Carried, Spread, spread
 #: How often the timer looks what is due; uvloop knows whole milliseconds.
 TICK_SECONDS = 0.001
 
-#: A turn of the conversation begins in each call this often; its last message comes half a period later.
-TURN_SECONDS = 4.0
+#: A turn of the conversation begins in each call this often, as in the rehearsals that ship; its last message comes
+#: half a period later.
+TURN_SECONDS = 6.0
 
 #: What is in flight when the window closes may still arrive.
 GRACE_SECONDS = 2.0

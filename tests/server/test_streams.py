@@ -288,7 +288,7 @@ async def test_text_that_is_no_utf_8_closes_the_stream(world: World) -> None:
     async with stream(world, "/bin") as connection:
         async with connection.send_context():
             connection.protocol.send_text(b"\xff")
-        assert await closed_with(connection) == 1007
+        assert await closed_with(connection) in (1003, 1007)  # As no start, or as no text.
 
 
 @pytest.mark.usefixtures("no_question")

@@ -148,7 +148,8 @@ class Conversation:
             self._hold(audio)
             return False
         self._audio_since_mark = True
-        self._playing_until = max(now, self._playing_until) + len(audio) / BYTES_PER_SECOND
+        playing = self._playing_until
+        self._playing_until = (playing if playing > now else now) + len(audio) / BYTES_PER_SECOND
         if self._ending:
             self._ending.begun, self._ending.mark = True, ""  # There is more to hear than what was marked.
         return True
@@ -214,19 +215,18 @@ class Conversation:
         return [*self._upstream(now), *self._fillers(now), *self._time_limits(now)]
 
     def _deadlines(self) -> list[float]:
-        deadlines = [running.filler_at for running in self._running.values() if running.filler_at is not None]
+        deadlines = [self._keep_alive_due() if self._listening else self._started + self._timing.speech]
         if not self._opened:
             deadlines.append(self._started + self._timing.line)
-        if not self._listening:
-            deadlines.append(self._started + self._timing.speech)
-        else:
-            deadlines.append(self._keep_alive_due())
-        if self._listening and self._opened:
+        elif self._listening:
             deadlines.append(self._silence_due())
+            if not self._ending:
+                deadlines += (self._limit_due(), self._quiet_due())
         if self._ending:
             deadlines.append(self._ending.deadline)
-        elif self._listening and self._opened:
-            deadlines += [self._limit_due(), self._quiet_due()]
+        for running in self._running.values():
+            if running.filler_at is not None:
+                deadlines.append(running.filler_at)
         return deadlines
 
     def _upstream(self, now: float) -> list[Action]:

@@ -63,7 +63,7 @@ class Direct(WSListener):
 
     # Socket. What is sent a hundred times a second goes into picows without a step in between.
 
-    send_text: Callable[[str], None]
+    send_text: Callable[[str | bytes], None]
     send_binary: Callable[[bytes], None]
 
     def listen(self, listener: Listener) -> None:
@@ -110,19 +110,16 @@ class Direct(WSListener):
         self.send_binary = functools.partial(transport.send, _BINARY)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        # Asking a frame what it is takes as long as all the rest of this.
         kind = frame.msg_type
-        if not frame.fin or frame.rsv1 or self._parts_of is not None or kind is _CONTINUATION:
-            self._collect(transport, frame)
-        elif kind is _TEXT:
-            try:
-                text = frame.get_payload_as_utf8_text()
-            except UnicodeDecodeError:
-                raise _NOT_UTF8 from None
-            self._text(text)
-        elif kind is _BINARY:
+        if kind is _BINARY and frame.fin:
             self._binary(frame.get_payload_as_bytes())
+        elif kind is _TEXT and frame.fin:
+            self._text(frame.get_payload_as_bytes())
         elif kind is _CLOSE:
             self._answer_close(transport, frame)
+        elif kind is not WSMsgType.PING and kind is not WSMsgType.PONG:
+            self._collect(frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         handshake = transport.close_handshake
@@ -137,15 +134,10 @@ class Direct(WSListener):
     def resume_writing(self) -> None:
         self._listener.blocked(False)
 
-    def _collect(self, transport: WSTransport, frame: WSFrame) -> None:
+    def _collect(self, frame: WSFrame) -> None:
         """A message in several frames. Neither vendor is known to send one; whoever may, can."""
         kind = frame.msg_type
-        if kind in (WSMsgType.PING, WSMsgType.PONG):
-            return
-        if kind is _CLOSE:
-            self._answer_close(transport, frame)
-            return
-        if (kind is _CONTINUATION) is (self._parts_of is None) or frame.rsv1:
+        if (kind is _CONTINUATION) is (self._parts_of is None):
             raise WSProtocolError(WSCloseCode.PROTOCOL_ERROR, "a frame that does not belong here")
         self._parts_of = self._parts_of or kind
         self._parts += frame.get_payload_as_bytes()
@@ -155,10 +147,8 @@ class Direct(WSListener):
             kind, self._parts_of = self._parts_of, None
             whole = bytes(self._parts)
             self._parts.clear()
-            if kind is _TEXT:
-                self._text(_decoded(whole))
-            else:
-                self._binary(whole)
+            tell = self._text if kind is _TEXT else self._binary
+            tell(whole)
 
     def _answer_close(self, transport: WSTransport, frame: WSFrame) -> None:
         if not transport.is_close_frame_sent:
@@ -169,16 +159,6 @@ class Direct(WSListener):
 def _number(code: WSCloseCode) -> int:
     """An IntEnum, whatever its stub says; 0 where a close frame had no code."""
     return cast("int", code)
-
-
-def _decoded(payload: bytes) -> str:
-    try:
-        return payload.decode()
-    except UnicodeDecodeError:
-        raise _NOT_UTF8 from None
-
-
-_NOT_UTF8 = WSProtocolError(WSCloseCode.INVALID_TEXT, "not UTF-8")
 
 
 async def connect(url: str, headers: Mapping[str, str], tls: SSLContext, max_bytes: int) -> Direct:

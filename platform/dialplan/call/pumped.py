@@ -63,8 +63,8 @@ class Pumped:
         if early is not None:
             early.tell(listener)
 
-    def send_text(self, message: str) -> None:
-        self._queue(message)
+    def send_text(self, message: str | bytes) -> None:
+        self._queue(message if isinstance(message, str) else message.decode())
 
     def send_binary(self, message: bytes) -> None:
         self._queue(message)
@@ -99,7 +99,7 @@ class Pumped:
                 message = await self._receive()
                 await self._flowing.wait()
                 if isinstance(message, str):
-                    self._listener.text(message)
+                    self._listener.text(message.encode())
                 else:
                     self._listener.binary(message)
         except Gone as exc:

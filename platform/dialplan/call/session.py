@@ -228,7 +228,7 @@ class Session:
         except Exception:  # noqa: BLE001 -- _fail logs it
             self._context.run(self._fail)
 
-    def _speech_text(self, message: str) -> None:
+    def _speech_text(self, message: bytes) -> None:
         self._guard(self._hear_event, message)
 
     def _speech_lost(self, code: int) -> None:
@@ -239,7 +239,7 @@ class Session:
     def _speech_blocked(self, on: bool) -> None:
         self._stall(End.SPEECH_LOST, on, self._line)
 
-    def _hear_event(self, message: str) -> None:
+    def _hear_event(self, message: bytes) -> None:
         event = deepgram.parse(message)
         self._note(event)
         self._happen(self._conversation.speech_event(event, monotonic()))
@@ -269,7 +269,7 @@ class Session:
 
     # The phone network.
 
-    def _line_text(self, message: str) -> None:
+    def _line_text(self, message: bytes) -> None:
         """Fifty times a second it is the caller's voice, and passes without more ado."""
         voice = twilio.voice(message)
         if voice is not None and self._listening:
@@ -279,7 +279,7 @@ class Session:
             self._guard(self._hear_line, message)
 
     def _line_binary(self, message: bytes) -> None:
-        self._guard(self._hear_line, message)
+        """Twilio sends none, and asks nobody to understand any."""
 
     def _line_lost(self, code: int) -> None:
         self._guard(self._lose_line, code)
@@ -290,7 +290,7 @@ class Session:
     def _open_line(self) -> None:
         self._happen(self._conversation.line_opened(monotonic()))
 
-    def _hear_line(self, message: str | bytes) -> None:
+    def _hear_line(self, message: bytes) -> None:
         event = twilio.parse(message)
         match event:
             case twilio.Media(audio=audio):

@@ -18,13 +18,13 @@ class Listener:
     """Whom a socket tells what happens on it: from the event loop, in order. What it raises closes the socket.
 
     Args:
-        text: a text message has come.
+        text: a text message has come, in UTF-8 as it came: whoever needs no more than a piece of it need not decode it.
         binary: a binary message has come.
         lost: the other side is gone, with this close code (RFC 6455 §7.4.1); nothing is told after that.
         blocked: True when the other side takes less than is sent to it, False when it has caught up.
     """
 
-    text: Callable[[str], None]
+    text: Callable[[bytes], None]
     binary: Callable[[bytes], None]
     lost: Callable[[int], None]
     blocked: Callable[[bool], None]
@@ -37,8 +37,9 @@ class Socket(Protocol):
         """Tell this listener from now on, and nobody else. What came before anybody listened is told at once."""
         ...
 
-    def send_text(self, message: str) -> None:
-        """Send a text message; they go out in the order of the calls. Where the other side is gone, nothing happens."""
+    def send_text(self, message: str | bytes) -> None:
+        """Send a text message, encoded or not. Messages go out in the order of the calls; where the other side is gone,
+        nothing happens."""
         ...
 
     def send_binary(self, message: bytes) -> None:
@@ -103,7 +104,7 @@ class _Nobody:
     def listen(self, listener: Listener) -> None:
         pass
 
-    def send_text(self, message: str) -> None:
+    def send_text(self, message: str | bytes) -> None:
         pass
 
     def send_binary(self, message: bytes) -> None:

@@ -292,10 +292,14 @@ class _Door:
     def __init__(self, admit: Callable[[twilio.Started], Session]) -> None:
         self.opened: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
         self.call_sid = ""
-        self.listener = Listener(self._heard, self._heard, self._lost, lambda on: None)
+        self.listener = Listener(self._heard, self._refuse_binary, self._lost, lambda on: None)
         self._admit = admit
 
-    def _heard(self, message: str | bytes) -> None:
+    def _refuse_binary(self, message: bytes) -> None:
+        if not self.opened.done():
+            self.opened.set_exception(LineRefused("before start came a binary message", 1003))
+
+    def _heard(self, message: bytes) -> None:
         if self.opened.done():
             return
         try:

@@ -1,6 +1,7 @@
 """The process: listens, answers, and on a signal lets the calls on the line come to their end first."""
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -68,6 +69,9 @@ def address(listener: socket.socket) -> str:
 def run(serving: Coroutine[Any, Any, None]) -> None:
     """Run the process's one event loop: uvloop's where there is one."""
     sys.setswitchinterval(SWITCH_INTERVAL)
+    # What is loaded by now stays for good. Else every full collection would look through it, for as long as a frame.
+    gc.collect()
+    gc.freeze()
     _allow_many_sockets()
     factory = uvicorn.Config(lambda: None, log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=factory) as runner:

@@ -208,7 +208,7 @@ Event = (
 )
 
 
-def parse(message: str) -> Event:
+def parse(message: str | bytes) -> Event:
     """One text message of the service as a value; never raises, whatever was sent."""
     try:
         fields = fields_of(message)

@@ -7,14 +7,14 @@ from typing import Any
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
-def fields_of(message: str) -> dict[str, Any]:
-    """The message's fields.
+def fields_of(message: str | bytes) -> dict[str, Any]:
+    """The message's fields; bytes are UTF-8.
 
     Raises:
         ValueError: it is not JSON, is nested beyond reason, or is not an object.
     """
     try:
-        fields = json.loads(message)
+        fields = json.loads(message if isinstance(message, str) else message.decode())
     except RecursionError as exc:
         raise ValueError("nested too deeply") from exc
     if not isinstance(fields, dict):
