@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format reference clean
+.PHONY: demo test check format bench bench-quick reference clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed-rehearsal ## place one call to each agent and print what was said
@@ -18,6 +18,14 @@ check: $(VENV)/installed-test ## lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy plugins
+	$(BIN)/mypy -p bench
+
+bench: $(VENV)/installed-bench ## what a call costs beside other bridges; half an hour on a quiet machine
+	$(BIN)/python -m bench --out var/bench.json
+	$(BIN)/python -m bench report var/bench.json
+
+bench-quick: $(VENV)/installed-bench ## ratios only, in under a minute
+	$(BIN)/python -m bench --quick
 
 format: $(VENV)/installed-test
 	$(BIN)/ruff check --fix .

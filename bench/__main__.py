@@ -50,14 +50,14 @@ def main(
 
 @main.command("report")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--to", default=Path("docs/performance"), show_default=True, type=click.Path(path_type=Path))
-def write_report(file: Path, to: Path) -> None:
-    """Print the tables, and draw the pictures as SVG."""
+@click.option("--page", default=Path("docs/performance.md"), show_default=True, type=click.Path(path_type=Path))
+def write_report(file: Path, page: Path) -> None:
+    """Put the tables onto the page, and draw the pictures beside it as SVG."""
     from bench import plots  # matplotlib takes its time, and measuring does not need it.
 
     results = json.loads(file.read_text())
-    click.echo(report.tables(results))
-    for path in plots.draw(results, to):
+    page.write_text(report.on_page(page.read_text(), report.tables(results)))
+    for path in (page, *plots.draw(results, page.with_suffix(""))):
         click.echo(f"wrote {path}", err=True)
 
 

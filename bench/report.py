@@ -37,6 +37,13 @@ def tables(results: dict[str, Any]) -> str:
     return "\n\n".join([machine(results["machine"]), *parts])
 
 
+def on_page(page: str, figures: str) -> str:
+    """A page with these figures in the place of those it has."""
+    before, begin, rest = page.partition("<!-- figures: written by `python -m bench report` -->\n")
+    _, end, after = rest.partition("<!-- end of figures -->")
+    return f"{before}{begin}\n{figures}\n\n{end}{after}"
+
+
 def machine(facts: Row) -> str:
     """Where it was measured."""
     packages = ", ".join(f"{name} {number}" for name, number in facts["packages"].items())

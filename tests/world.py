@@ -139,6 +139,7 @@ class World:
     url: str
     live: Live
     account: Account
+    server: Server
 
 
 @asynccontextmanager
@@ -153,7 +154,7 @@ async def server_for(
         serving = asyncio.create_task(server.run_on(listener))
         await server.ready.wait()
         try:
-            yield World(url, live, Account(url, auth_token, environment.public_url))
+            yield World(url, live, Account(url, auth_token, environment.public_url), server)
         finally:
             server.should_exit = True
             await serving

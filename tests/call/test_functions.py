@@ -24,7 +24,7 @@ from typing import Annotated
 from dialplan import Call, FunctionError
 from dialplan.log import call_id
 
-RELEASE, GONE = threading.Event(), threading.Event()
+RELEASE, BEGUN, GONE = threading.Event(), threading.Event(), threading.Event()
 
 @dataclasses.dataclass
 class Slot:
@@ -140,6 +140,7 @@ async def waiting():
         GONE.set()
 
 async def waiting_long():
+    BEGUN.set()
     return await waiting()
 
 def promised_late():
@@ -534,7 +535,7 @@ async def test_nothing_is_left_when_the_process_ends(agent: Agent) -> None:
 async def test_what_can_be_stopped_when_the_process_ends_is_stopped(agent: Agent) -> None:
     async with Functions() as functions:
         waiting = asyncio.create_task(functions.run(agent.functions["waiting_long"], "", CALL, dict))
-        await run(functions, agent, "add_later", {"a": 1})  # by now the other one is on the plugins' loop
+        assert await asyncio.to_thread(of_plugin(agent, "BEGUN").wait, 10)
 
     assert json.loads(await waiting) == {"error": TOOK_TOO_LONG}
     assert of_plugin(agent, "GONE").is_set()

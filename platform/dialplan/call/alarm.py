@@ -51,6 +51,8 @@ class Alarm:
         self._due, self._timer = float("inf"), None
         now = time.monotonic()
         due = self._deadline()
+        if due == float("inf"):
+            return
         if due > now:
             self._set(due)
         else:

@@ -15,7 +15,7 @@ from dialplan.call.sockets import Dial, Socket, closed
 from dialplan.errors import SpeechLost, SpeechRefused
 
 try:
-    from picows import WSError, WSInvalidStatusError
+    from picows import WSError, WSHandshakeError
 
     from dialplan.call import direct
 except ImportError:  # There is no picows for this platform.
@@ -52,10 +52,9 @@ def dialler(close_seconds: float, *, directly: bool = True) -> Dial:
 async def _direct(url: str, headers: Mapping[str, str], tls: ssl.SSLContext) -> AsyncIterator[Socket]:
     try:
         socket = await direct.connect(url, headers, tls, MAX_MESSAGE)
-    except WSInvalidStatusError as exc:
-        raise _refused(exc.response.status if exc.response else 0) from exc
     except (OSError, ValueError, WSError) as exc:
-        raise _unreachable(url, exc) from exc
+        status = _status(exc.raw_header) if isinstance(exc, WSHandshakeError) else 0
+        raise (_refused(status) if status else _unreachable(url, exc)) from exc
     yield socket
 
 
@@ -70,7 +69,6 @@ async def _awaited(url: str, headers: Mapping[str, str], tls: ssl.SSLContext) ->
             # Speech does not shrink, and deflating it in both directions costs more than carrying it.
             compression=None,
             max_size=MAX_MESSAGE,
-            close_timeout=None,
         )
     except websockets.InvalidStatus as exc:
         raise _refused(exc.response.status_code) from exc
@@ -103,6 +101,13 @@ def _is_proxied(url: str) -> bool:
 
 
 _REASONS = {401: " (the API key is wrong)", 403: " (the API key may not do this)", 429: " (too many sessions at once)"}
+
+
+def _status(answer: bytes | None) -> int:
+    """Of an answer that is no handshake; 0 where it is no HTTP. picows knows registered ones only."""
+    version, _, rest = (answer or b"").partition(b" ")
+    digits = rest[:3]
+    return int(digits) if version.startswith(b"HTTP/") and digits.isdigit() and digits != b"101" else 0
 
 
 def _refused(status: int) -> SpeechRefused:

@@ -27,7 +27,8 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined] # as public a
 
 from dialplan.call.sockets import DEAF, Early, Listener
 
-logger = logging.getLogger(__name__)
+# It tells of every connection at INFO; log.py keeps that out.
+_picows_logger = logging.getLogger("picows")
 
 #: Seconds without a sign of the other side until it is pinged, and until it must have answered.
 PING_SECONDS = 20.0
@@ -70,7 +71,7 @@ class Direct(WSListener):
         self._set(listener)
         early, self._early = self._early, None
         if early is not None:
-            early.tell(listener)
+            early.tell(lambda: self._listener)
 
     def _set(self, listener: Listener) -> None:
         self._listener, self._text, self._binary = listener, listener.text, listener.binary
@@ -207,7 +208,7 @@ def _protocol(
         target,
         host is not None,
         lambda *handshake: socket,
-        logger,
+        _picows_logger,
         True,  # A mistake of the listener's closes the connection.
         HANDSHAKE_SECONDS,
         True,
@@ -244,6 +245,10 @@ class _Answered:
         if self._answered:
             self._transport.write(data)
         self._answered = True
+
+    def writelines(self, parts: list[bytes | memoryview]) -> None:
+        # picows goes on to write into the memory that it gives us here, and a transport may keep it unsent.
+        self._transport.write(b"".join(parts))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

@@ -61,7 +61,7 @@ class Pumped:
         self._listener = listener
         early, self._early = self._early, None
         if early is not None:
-            early.tell(listener)
+            early.tell(lambda: self._listener)
 
     def send_text(self, message: str | bytes) -> None:
         self._queue(message if isinstance(message, str) else message.decode())

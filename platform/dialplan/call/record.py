@@ -1,6 +1,9 @@
-"""What remains of a call: who spoke with whom, what was said and done, how it ended."""
+"""What remains of a call: who spoke with whom, what was said and done, how it ended.
 
-from dataclasses import dataclass, field
+What is said and done is told as it happens and not gathered: an hour's conversation would be a megabyte for each call.
+"""
+
+from dataclasses import dataclass
 from enum import StrEnum
 
 from dialplan.facts import Call
@@ -68,7 +71,6 @@ class Record:
 
     call: Call
     agent: str
-    entries: list[Entry] = field(default_factory=list)
     request_id: str = ""
     """Deepgram's name for the session; their support asks for it."""
     end: End | None = None

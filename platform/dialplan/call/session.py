@@ -10,9 +10,9 @@ import contextvars
 import functools
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from time import monotonic
-from typing import TypeVarTuple
+from typing import Any, TypeVarTuple
 
 from dialplan.call import actions, record
 from dialplan.call import settings as rendering
@@ -155,7 +155,7 @@ class Session:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                group.create_task(self._converse())
+                group.create_task(self._walled(self._converse()))
                 self._alarm.look()
                 await self._until_hung_up()
                 # The caller first: the speech service may take its time to say goodbye.
@@ -202,8 +202,16 @@ class Session:
         except Exception:  # noqa: BLE001 -- _fail logs it
             self._fail()
 
+    async def _walled(self, work: Coroutine[Any, Any, None]) -> None:
+        """The same for a task."""
+        try:
+            await work
+        except Exception:  # noqa: BLE001 -- _fail logs it
+            self._fail()
+
     def _fail(self) -> None:
         logger.exception("the call failed")
+        self._conversation.line_ended(End.FAULT)  # Nothing more is decided, whatever else comes.
         self._hang_up(End.FAULT)
 
     # The speech service.
@@ -213,7 +221,7 @@ class Session:
             async with self._dial(self._url, self._key) as speech:
                 self._speech = speech
                 speech.listen(Listener(self._speech_text, self._speech_binary, self._speech_lost, self._speech_blocked))
-                await self._hung_up.wait()
+                await asyncio.Event().wait()  # Until the line is closed, and this is cancelled.
         except SpeechError as exc:
             self._lose_speech(exc)
 
@@ -221,10 +229,7 @@ class Session:
         """The agent's voice, fifty times a second: no deadline comes nearer by it, and nothing is logged."""
         try:
             if self._conversation.agent_audio(audio, monotonic()):
-                if self._greeted:
-                    self._line.send_text(self._stream.media(audio))
-                else:
-                    self._play(audio)
+                self._play(audio)
         except Exception:  # noqa: BLE001 -- _fail logs it
             self._context.run(self._fail)
 
@@ -349,7 +354,7 @@ class Session:
             case actions.SendSilence(length=length):
                 self._speech.send_binary(b"\xff" * length)
             case actions.Run():
-                self._tasks[action.request.id] = self._group.create_task(self._run_function(action))
+                self._tasks[action.request.id] = self._group.create_task(self._walled(self._run_function(action)))
             case actions.Cancel(id=request_id):
                 if task := self._tasks.pop(request_id, None):
                     task.cancel()
@@ -395,7 +400,6 @@ class Session:
         self._line.send_text(self._stream.media(audio))
 
     def _remember(self, entry: Entry) -> None:
-        self.record.entries.append(entry)
         if isinstance(entry, record.BargedIn):
             self._metrics.barge_ins.labels(self.agent.name).inc()
         logger.debug("%s", entry)

@@ -86,10 +86,10 @@ class Early:
             blocked=lambda on: keep(lambda listener: listener.blocked(on)),
         )
 
-    def tell(self, listener: Listener) -> None:
-        """Pass everything on, in its order."""
+    def tell(self, listener: Callable[[], Listener]) -> None:
+        """Pass everything on, in its order, to whoever listens by then: hearing it may change who that is."""
         for told in self._told:
-            told(listener)
+            told(listener())
 
 
 def _ignore(what: object) -> None:

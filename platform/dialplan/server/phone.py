@@ -22,7 +22,7 @@ from dialplan.call.record import UNTOLD, End
 from dialplan.call.session import Session
 from dialplan.call.sockets import Listener, Socket, closed
 from dialplan.config.model import Agent
-from dialplan.errors import ConfigError, LineLost, LineRefused
+from dialplan.errors import ConfigError, LineError, LineLost, LineRefused
 from dialplan.facts import CARRIED, Call
 from dialplan.log import call_id
 from dialplan.server.line import accepted
@@ -229,13 +229,9 @@ class Phone:
 
     async def _serve(self, websocket: WebSocket, admit: Callable[[WebSocket, twilio.Started], Session]) -> None:
         async with accepted(websocket) as line:
-            door = _Door(lambda started: _attached(admit(websocket, started), line, started.stream_sid))
-            line.listen(door.listener)
+            door = _Door(line, lambda started: admit(websocket, started))
             try:
-                async with asyncio.timeout(START_SECONDS):
-                    session = await door.opened
-            except TimeoutError:
-                await self._turn_away(line, LineRefused(f"no start within {START_SECONDS:g} s"))
+                session = await door.opened
             except LineRefused as exc:
                 call_id.set(door.call_sid)
                 await self._turn_away(line, exc)
@@ -286,18 +282,27 @@ class _Door:
     """Listens to a stream until its `start` is let in, or not.
 
     Args:
+        line: the stream's.
         admit: begins the call, or finds it; raises LineRefused.
     """
 
-    def __init__(self, admit: Callable[[twilio.Started], Session]) -> None:
-        self.opened: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
+    def __init__(self, line: Socket, admit: Callable[[twilio.Started], Session]) -> None:
+        loop = asyncio.get_running_loop()
+        self.opened: asyncio.Future[Session] = loop.create_future()
+        """Whose call it is, once the line is the session's; or LineRefused, or LineLost."""
         self.call_sid = ""
-        self.listener = Listener(self._heard, self._refuse_binary, self._lost, lambda on: None)
+        self._line = line
         self._admit = admit
+        late = loop.call_later(START_SECONDS, self._refuse, LineRefused(f"no start within {START_SECONDS:g} s"))
+        self.opened.add_done_callback(lambda opened: late.cancel())
+        line.listen(Listener(self._heard, self._heard_binary, self._lost, lambda on: None))
 
-    def _refuse_binary(self, message: bytes) -> None:
+    def _refuse(self, reason: LineError) -> None:
         if not self.opened.done():
-            self.opened.set_exception(LineRefused("before start came a binary message", 1003))
+            self.opened.set_exception(reason)
+
+    def _heard_binary(self, message: bytes) -> None:
+        self._refuse(LineRefused("before start came a binary message", 1003))
 
     def _heard(self, message: bytes) -> None:
         if self.opened.done():
@@ -309,20 +314,16 @@ class _Door:
                 case twilio.Started() as started:
                     self.call_sid = started.call_sid
                     _check_format(started)
-                    self.opened.set_result(self._admit(started))
+                    session = self._admit(started)
+                    session.attach(self._line, started.stream_sid)
+                    self.opened.set_result(session)
                 case other:
                     raise LineRefused(f"before start came {type(other).__name__}", 1003)
         except LineRefused as exc:
-            self.opened.set_exception(exc)
+            self._refuse(exc)
 
     def _lost(self, code: int) -> None:
-        if not self.opened.done():
-            self.opened.set_exception(LineLost(f"the phone network's socket closed ({code})"))
-
-
-def _attached(session: Session, line: Socket, stream_sid: str) -> Session:
-    session.attach(line, stream_sid)
-    return session
+        self._refuse(LineLost(f"the phone network's socket closed ({code})"))
 
 
 async def _body(request: Request) -> bytes | None:

@@ -120,6 +120,8 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=3,
             )
         )
+        if Upgrade is None:
+            logger.warning("there is no picows here: calls work, and cost several times as much (docs/performance.md)")
         self._live = live
         self._loop = asyncio.get_running_loop()
         self._asked = asyncio.Event()

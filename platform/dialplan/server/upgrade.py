@@ -19,6 +19,8 @@ class Upgrade(WebSocketsSansIOProtocol):
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
+        if self.response.status_code != 101:  # It was no handshake, and has got its 400.
+            return
         self.scope["extensions"][EXTENSION] = self._hand_over  # type: ignore[assignment] # ASGI leaves open what it is
 
     def shutdown(self) -> None:
