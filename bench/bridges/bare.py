@@ -4,7 +4,6 @@ Frames are cut out of the text and put into it without a look at anything else; 
 clears the buffer. No function is run, nothing is checked, recorded or counted, and a failure is nobody's concern.
 """
 
-import argparse
 import asyncio
 from binascii import a2b_base64, b2a_base64
 
@@ -12,6 +11,7 @@ import picows
 import uvloop
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest
 
+from bench.bridges import options
 from bench.bridges.settings import SETTINGS
 
 TEXT, BINARY, CLOSE = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CLOSE
@@ -83,8 +83,5 @@ async def serve(port: int, service: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--service", required=True)
-    options = parser.parse_args()
-    uvloop.run(serve(options.port, options.service))
+    told = options(__doc__)
+    uvloop.run(serve(told.port, told.service))

@@ -5,7 +5,6 @@ rate is 8 kHz; its serializer makes linear audio of μ-law all the same), no deb
 default is 40. Run by the interpreter that has the package `pipecat-ai[websocket]`.
 """
 
-import argparse
 import asyncio
 import audioop
 import json
@@ -25,6 +24,7 @@ from pipecat.serializers.twilio import TwilioFrameSerializer
 from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
 from pipecat.workers.runner import WorkerRunner
 
+from bench.bridges import options
 from bench.bridges.settings import SETTINGS
 from bench.bridges.textbook import answer, started
 
@@ -120,13 +120,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--service", required=True)
-    options = parser.parse_args()
+    told = options(__doc__)
     logger.remove()
     logger.add(sys.stderr, level="WARNING")
     app = FastAPI(lifespan=lifespan)
-    app.state.service = options.service
+    app.state.service = told.service
     app.add_api_websocket_route("/{path:path}", handle_call)
-    uvicorn.run(app, port=options.port)
+    uvicorn.run(app, port=told.port)

@@ -4,7 +4,6 @@ Starlette under `uvicorn.run` and `websockets.connect`, both with all their defa
 comes; nothing is collected into larger buffers, which would save work at the price of up to 400 ms.
 """
 
-import argparse
 import asyncio
 import base64
 import json
@@ -19,6 +18,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
 
+from bench.bridges import options
 from bench.bridges.settings import SETTINGS
 
 
@@ -97,10 +97,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--service", required=True)
-    options = parser.parse_args()
+    told = options(__doc__)
     app = Starlette(routes=[WebSocketRoute("/{path:path}", handle_call)], lifespan=lifespan)
-    app.state.service = options.service
-    uvicorn.run(app, port=options.port)
+    app.state.service = told.service
+    uvicorn.run(app, port=told.port)

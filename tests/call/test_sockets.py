@@ -14,7 +14,7 @@ from websockets.frames import Opcode
 
 from dialplan.call import direct
 from dialplan.call.dialling import dialler
-from dialplan.call.pumped import Message, Pumped
+from dialplan.call.pumped import Gone, Message, Pumped, pumping
 from dialplan.call.sockets import Dial, Listener, Socket
 from dialplan.errors import SpeechError, SpeechLost
 
@@ -379,3 +379,30 @@ async def test_who_is_no_websocket_server_cannot_be_had(dial: Dial, answer: byte
         with pytest.raises(SpeechError):
             async with dial(url, "key"):
                 raise AssertionError
+
+
+async def test_a_pumped_socket_may_be_lost_while_it_is_being_written_to() -> None:
+    gone, go_on, sent = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def receive() -> Message:
+        await gone.wait()
+        raise Gone(1006)
+
+    async def write(message: Message) -> None:
+        gone.set()
+        await go_on.wait()
+        sent.set()
+
+    async def shut(code: int) -> None:
+        pass
+
+    heard = Heard()
+    async with pumping(Pumped(receive, write, shut, abort=lambda: None)) as socket:
+        socket.listen(heard.listener)
+        socket.send_text("first")
+        socket.send_text("second")
+        await heard.until(lambda h: h.codes == [1006])
+        go_on.set()
+        await asyncio.wait_for(sent.wait(), 5)
+
+    assert heard.messages == []

@@ -142,7 +142,7 @@ class Conversation:
 
     def agent_audio(self, audio: bytes, now: float) -> bool:
         """The agent speaks: whether this is played now. It is the one thing that comes fifty times a second."""
-        if self._over or not audio or (self._gate_until is not None and self._gated(now)):
+        if self._over or not audio or self._gated(now):
             return False
         if not self._opened:
             self._hold(audio)

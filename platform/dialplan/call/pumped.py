@@ -116,9 +116,9 @@ class Pumped:
             self._give_up()
 
     async def _write_one(self) -> None:
-        message = self._unsent[0]
+        # Taken out first: while this waits, whoever reads may learn that the other side is gone, and drop the rest.
+        message = self._unsent.popleft()
         await self._send(message)
-        self._unsent.popleft()
         self._unsent_bytes -= len(message)
         if not self._unsent:
             self._more.clear()
