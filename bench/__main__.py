@@ -31,6 +31,13 @@ PACKAGES = ("dialplan", "uvicorn", "websockets", "uvloop", "picows", "starlette"
     "--repeats", default=3, show_default=True, type=click.IntRange(1), help="How often; medians are reported."
 )
 @click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(1), help="Of each measured window.")
+@click.option(
+    "--minutes",
+    default=experiments.ENDURANCE_MINUTES,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="How long calls follow one another in the experiment `endurance`.",
+)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A JSON file that results are added to.")
 @click.option("--pipecat-python", metavar="PATH", help="An interpreter that has pipecat, to compare with it too.")
 @click.pass_context
@@ -40,12 +47,13 @@ def main(
     only: Sequence[str],
     repeats: int,
     seconds: float,
+    minutes: float,
     out: Path | None,
     pipecat_python: str | None,
 ) -> None:
     """What a call costs, beside other bridges: everything that bench/experiments.py asks, in half an hour or so."""
     if context.invoked_subcommand is None:
-        uvloop.run(_measure(quick, only or tuple(EXPERIMENTS), repeats, seconds, out, pipecat_python))
+        uvloop.run(_measure(quick, only or tuple(EXPERIMENTS), repeats, seconds, minutes, out, pipecat_python))
 
 
 @main.command("report")
@@ -62,7 +70,13 @@ def write_report(file: Path, page: Path) -> None:
 
 
 async def _measure(
-    quick: bool, only: Sequence[str], repeats: int, seconds: float, out: Path | None, pipecat_python: str | None
+    quick: bool,
+    only: Sequence[str],
+    repeats: int,
+    seconds: float,
+    minutes: float,
+    out: Path | None,
+    pipecat_python: str | None,
 ) -> None:
     service = Service()
     async with service.listening():
@@ -71,7 +85,7 @@ async def _measure(
         bridges = [servers.PRODUCT, servers.BARE, servers.TEXTBOOK]
         if pipecat:
             bridges.append(servers.pipecat(pipecat_python or sys.executable))
-        plan = Plan(bench, bridges, repeats, lambda text: click.echo(text, err=True))
+        plan = Plan(bench, bridges, repeats, lambda text: click.echo(text, err=True), minutes)
         if quick:
             rows = await experiments.quick(plan)
             _save({"machine": _machine(), "quick": rows}, out)

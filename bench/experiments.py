@@ -2,7 +2,9 @@
 does falls on all of them."""
 
 import asyncio
+import itertools
 import statistics
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -20,9 +22,9 @@ QUICK_CALLS = 50
 #: Where nothing is known of the product's capacity, latency is measured at this many calls.
 SOME_CALLS = 150
 
-#: Calls one after another: so many at once, so many times.
+#: Calls one after another: so many at once, and as long as this unless `--minutes` says otherwise.
 ROUND_CALLS = 50
-ROUNDS = 20
+ENDURANCE_MINUTES = 2.0
 
 Row = dict[str, Any]
 
@@ -36,6 +38,8 @@ class Plan:
     repeats: int
     tell: Callable[[str], None]
     """Is told how far it is."""
+    minutes: float = ENDURANCE_MINUTES
+    """How long calls follow one another in `endurance`."""
 
 
 async def quick(plan: Plan) -> list[Row]:
@@ -122,7 +126,8 @@ async def endurance(plan: Plan, before: Mapping[str, Any]) -> list[Row]:
     bench = replace(plan.bench, warm_up=1.0, seconds=1.0)
     with servers.running(PRODUCT, bench.service.url, bench.server_core) as server:
         rows = [{"calls": 0, "idle_mb": server.memory(), "loaded_mb": server.memory()}]
-        for number in range(1, ROUNDS + 1):
+        until = time.monotonic() + 60 * plan.minutes
+        for number in itertools.takewhile(lambda _: time.monotonic() < until, itertools.count(1)):
             async with bench.calling(server, ROUND_CALLS):
                 loaded = server.memory()
             await asyncio.sleep(1)

@@ -106,8 +106,8 @@ def _latency(axes: Axes, rows: list[Row]) -> None:
 def _endurance(axes: Axes, rows: list[Row]) -> None:
     calls = [row["calls"] for row in rows]
     colour = COLOURS["dialplan"]
-    axes.plot(calls, [row["loaded_mb"] for row in rows], "o-", color=colour, label="while calls are on the line")
-    axes.plot(calls, [row["idle_mb"] for row in rows], "o--", color=colour, label="when they have ended")
+    axes.plot(calls, [row["loaded_mb"] for row in rows], "-", color=colour, label="while calls are on the line")
+    axes.plot(calls, [row["idle_mb"] for row in rows], "--", color=colour, label="when they have ended")
     axes.set_xlabel("calls so far")
     axes.set_ylabel("MB of memory")
     axes.set_ylim(bottom=0)
