@@ -9,7 +9,7 @@ from typing import Any
 
 from dialplan.call.functions import Functions
 from dialplan.call.settings import template_names
-from dialplan.config.dialplan import load
+from dialplan.config.loading import load
 from dialplan.config.model import Agent
 from dialplan.facts import Call
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from dialplan.cli import main
-from dialplan.config.dialplan import load
+from dialplan.config.loading import load
 from dialplan.metrics import Metrics
 from dialplan.server.environment import VARIABLES
 

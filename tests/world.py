@@ -13,7 +13,7 @@ import websockets
 from websockets.asyncio.server import ServerConnection, serve
 
 from dialplan.call.timing import Timing
-from dialplan.config.dialplan import Loading, load
+from dialplan.config.loading import Loading, load
 from dialplan.rehearsal.phone import Account
 from dialplan.server.app import answering
 from dialplan.server.environment import Environment

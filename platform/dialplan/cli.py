@@ -19,7 +19,8 @@ from dotenv import load_dotenv
 from dialplan import __version__, log
 from dialplan.call import settings as rendering
 from dialplan.config import problems, shape
-from dialplan.config.dialplan import Dialplan, Loading, Route, load
+from dialplan.config.dialplan import Dialplan, Route
+from dialplan.config.loading import Loading, load
 from dialplan.config.model import Agent
 from dialplan.config.problems import Problem, Severity
 from dialplan.errors import ConfigError, DialplanError

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from dialplan.config.dialplan import Loading, load
+from dialplan.config.loading import Loading, load
 from dialplan.config.model import Agent
 
 #: An agent that nothing is wrong with; tests add to it.

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dialplan.config.agent_file import MANAGED_PROMPT_LIMIT, OWN_PATHS
-from dialplan.config.dialplan import load
+from dialplan.config.loading import load
 from dialplan.config.model import Limits
 from tests.config.expectations import ENVIRONMENT
 from tests.config.files import PLAIN, agent_of, codes, loaded, told, under, write

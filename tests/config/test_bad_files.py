@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dialplan.config.dialplan import load
+from dialplan.config.loading import load
 from dialplan.config.problems import CODES, as_text
 from tests.config.expectations import ENVIRONMENT, cases, expected, found, project
 

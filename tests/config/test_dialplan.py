@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dialplan.config.dialplan import Dialplan, canonical, load
+from dialplan.config.dialplan import Dialplan, canonical
+from dialplan.config.loading import load
 from tests.config.files import codes, loaded, told, under, write
 
 

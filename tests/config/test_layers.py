@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dialplan.config.dialplan import load
+from dialplan.config.loading import load
 from tests.config.files import PLAIN, agent_of, codes, loaded, told, under, write
 
 NUMBER = 'numbers: ["+15550100001"]\n'

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dialplan.config.dialplan import Loading
+from dialplan.config.loading import Loading
 from dialplan.config.model import Function
 from dialplan.config.plugins import PluginFunction
 from dialplan.facts import Call

@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 
 from dialplan.call.functions import Functions
 from dialplan.config import signatures
-from dialplan.config.dialplan import Loading, load
+from dialplan.config.loading import Loading, load
 from dialplan.config.model import Agent
 from dialplan.config.problems import CODES, as_text
 from dialplan.facts import FACT_NAMES, Call

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from dialplan.config.dialplan import load
+from dialplan.config.loading import load
 from dialplan.config.model import Function, Limits
 from dialplan.config.shape import KINDS, WORDS, schema
 from tests.config.expectations import ENVIRONMENT

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dialplan.config.dialplan import load
+from dialplan.config.loading import load
 from dialplan.config.places import places_inside, whole_file
 from dialplan.config.problems import Place, Problem, lines_of
 from dialplan.config.source import MAX_DEPTH, MAX_VALUES, Node, merge, read

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dialplan.config import secret
-from dialplan.config.dialplan import load
+from dialplan.config.loading import load
 from dialplan.config.secret import Secret
 from tests.config.files import PLAIN, agent_of, codes, loaded, told, under, write
 

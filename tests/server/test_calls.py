@@ -13,7 +13,7 @@ from websockets.http11 import Request, Response
 
 from dialplan.call.record import End
 from dialplan.call.timing import Timing
-from dialplan.config.dialplan import Loading
+from dialplan.config.loading import Loading
 from dialplan.rehearsal.phone import Caller, placed
 from tests.world import (
     AGENT,

@@ -38,7 +38,7 @@ def read_agent(project: Project, file: Path) -> tuple[Agent | None, list[Problem
     refused = shape_problems(resolved.tree, project.layers.texts)
     # What is missing may stand in a file below that could not be read.
     problems += [p for p in refused if resolved.complete or p.code != "E102" or p.place != _root(resolved.tree)]
-    fitting = without_refused(resolved.tree)
+    fitting = without_refused(resolved.tree) if refused else resolved.tree
     if fitting is None:
         return None, problems
     reading = Reading(project, file, fitting, resolved.tree, resolved.complete, problems)
@@ -72,6 +72,7 @@ def _agent(reading: Reading) -> Agent:
         greeting=reading.template(tree.get("greeting"), reading.names(), variables),
         prompt=_prompt(reading, variables, think),
         notice=reading.template(tree.get("notice"), reading.names(), variables),
+        plugins=tuple(node.raw for node in tree.at("plugins").items()),
         functions=functions,
         limits=Limits(**tree.at("limits").plain()) if tree.get("limits") else Limits(),
         api_key=reading.text(tree.at("deepgram").get("api_key")),

@@ -4,16 +4,11 @@ A `Dialplan` never changes: a reload makes another one and swaps it in one assig
 with.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from dialplan.config.agent_file import read_agent
-from dialplan.config.layers import Layers
 from dialplan.config.model import Agent
-from dialplan.config.plugins import PluginLoader
 from dialplan.config.problems import Place, Problem
-from dialplan.config.reading import Project
 
 #: Characters of a route that count; an address has 255 at most.
 _LONGEST = 300
@@ -57,92 +52,105 @@ class Dialplan:
         return next((names[r.agent.name] for r in self.matching(to) if r.agent.name in names), None) if to else None
 
 
-@dataclass(frozen=True, slots=True)
-class Loading:
-    """What came of reading a project's files."""
+def connect(agents: Iterable[Agent], before: Dialplan | None = None) -> tuple[Dialplan, list[Problem]]:
+    """Agents with their routes.
 
-    dialplan: Dialplan
-    problems: tuple[Problem, ...]
-    texts: Mapping[str, str]
-    """The files' contents, for showing problems."""
-    set_aside: tuple[str, ...]
-    """Names of agents that have an error and do not answer."""
-
-
-def load(root: Path, environment: Mapping[str, str] | None) -> Loading:
-    """Read every agent file of a project. A file with an error is set aside and hurts no other.
+    Of two that claim one route, the one that had it before keeps it, else the first in the order given. The other one
+    stays as it was before, where it was, and a problem names both.
 
     Args:
-        root: the folder with agents/ and plugins/.
-        environment: values for `${NAME}`; None checks without them.
+        agents: no two of one name.
+        before: who answered what until now.
     """
-    layers = Layers(root)
-    plugins = PluginLoader(root)
-    project = Project(layers, plugins, environment)
-    agents: list[Agent] = []
-    set_aside: list[str] = []
-    problems = layers.overlooked()
-    for file in layers.agent_files():
-        agent, found = read_agent(project, file)
-        problems += found
-        if agent is None:
-            set_aside.append(layers.agent_name(file))
+    before = before or Dialplan()
+    wanted = {agent.name: agent for agent in agents}
+    chosen, staying = dict(wanted), set[str]()
+    # Who stays as it was may be in the way of one that was let in, which then stays too.
+    while back := (_refused(chosen, before, staying).keys() & before.agents.keys()) - staying:
+        staying |= back
+        chosen |= {name: before.agents[name] for name in back}
+    refused = _refused(chosen, before, staying)
+    chosen = {name: agent for name, agent in chosen.items() if name not in refused}
+    # Or it was refused only because of one that stays as well.
+    for name in staying:
+        if not _refused(chosen | {name: wanted[name]}, before, staying):
+            chosen[name] = wanted[name]
+    routes = _Routes(chosen.values())
+    refused |= {name: list(routes.conflicts(wanted[name])) for name in staying if chosen[name] is not wanted[name]}
+    return Dialplan(chosen, routes.numbers, routes.streams), [one for found in refused.values() for one in found]
+
+
+def _refused(agents: Mapping[str, Agent], before: Dialplan, staying: Collection[str]) -> dict[str, list[Problem]]:
+    """Those that claim what one has that goes before them, by name."""
+    routes, refused = _Routes(), {}
+    for agent in sorted(agents.values(), key=lambda one: (one.name not in staying, not _had(one, before))):
+        if conflicts := list(routes.conflicts(agent)):
+            refused[agent.name] = conflicts
         else:
-            agents.append(agent)
-    dialplan, conflicts = connect(agents)
-    set_aside += [agent.name for agent in agents if agent.name not in dialplan.agents]
-    unique = tuple(dict.fromkeys([*problems, *conflicts]))
-    texts = layers.texts | plugins.texts
-    return Loading(dialplan, tuple(sorted(unique, key=lambda p: p.place)), texts, tuple(set_aside))
+            routes.add(agent)
+    return refused
 
 
-def connect(agents: Iterable[Agent]) -> tuple[Dialplan, list[Problem]]:
-    """Agents with their routes. One that claims what an earlier one has is left out, with a problem that names both."""
-    answering: dict[str, Agent] = {}
-    numbers: dict[str, Route] = {}
-    streams: dict[str, tuple[Route, ...]] = {}
-    problems: list[Problem] = []
-    for agent in agents:
-        conflicts = [*_number_conflicts(agent, numbers), *_stream_conflicts(agent, streams)]
-        problems += conflicts
-        if conflicts:
-            continue
-        answering[agent.name] = agent
-        numbers |= {canonical(number): Route(number, agent, place) for number, place in agent.numbers}
+def _had(agent: Agent, before: Dialplan) -> bool:
+    """Whether all that an agent claims was its own before."""
+    numbers = [before.numbers.get(canonical(number)) for number, _ in agent.numbers]
+    paths = [before.streams.get(path, ()) for path, _ in agent.streams]
+    held = [*((route,) if route else () for route in numbers), *paths]
+    return all(any(route.agent.name == agent.name for route in routes) for routes in held)
+
+
+class _Routes:
+    """What some agents answer, gathered one after the other."""
+
+    def __init__(self, agents: Iterable[Agent] = ()) -> None:
+        self.numbers: dict[str, Route] = {}
+        self.streams: dict[str, tuple[Route, ...]] = {}
+        for agent in agents:
+            self.add(agent)
+
+    def add(self, agent: Agent) -> None:
+        for number, place in agent.numbers:
+            self.numbers[canonical(number)] = Route(number, agent, place)
         for path, place in agent.streams:
-            streams[path] = (*streams.get(path, ()), Route(path, agent, place))
-    return Dialplan(answering, numbers, streams), problems
+            self.streams[path] = (*self.streams.get(path, ()), Route(path, agent, place))
+
+    def conflicts(self, agent: Agent) -> Iterator[Problem]:
+        """What an agent claims that another one has, or itself a second time."""
+        yield from self._numbers_taken(agent)
+        yield from self._streams_taken(agent)
+
+    def _numbers_taken(self, agent: Agent) -> Iterator[Problem]:
+        seen: dict[str, Place] = {}
+        for number, place in agent.numbers:
+            other = self.numbers.get(canonical(number))
+            if other is not None and other.agent.name != agent.name:
+                message = f"{number} is answered by {other.agent.name} already ({other.place})"
+                yield Problem("E501", place, message, "one number, one agent: remove it from one of the two")
+            elif canonical(number) in seen:
+                message = f"{number} stands twice; the first is in {seen[canonical(number)]}"
+                yield Problem("E501", place, message, "remove one of the two")
+            seen.setdefault(canonical(number), place)
+
+    def _streams_taken(self, agent: Agent) -> Iterator[Problem]:
+        seen: dict[str, Place] = {}
+        for path, place in agent.streams:
+            if path in seen:
+                message = f"{path} stands twice; the first is in {seen[path]}"
+                yield Problem("E502", place, message, "remove one of the two")
+            seen.setdefault(path, place)
+            other = next((r for r in self.streams.get(path, ()) if _share_no_path(r.agent, agent)), None)
+            if other is not None:
+                message = f"{path} is answered by {other.agent.name} already ({other.place})"
+                help_text = 'agents share a path when each has numbers and the stream a <Parameter name="to">'
+                yield Problem("E502", place, message, help_text)
+
+
+def _share_no_path(one: Agent, other: Agent) -> bool:
+    """Agents share a path where the number that is called can tell them apart."""
+    return one.name != other.name and not (one.numbers and other.numbers)
 
 
 def canonical(address: str) -> str:
     """A number or address as routes compare it: a SIP address without its parameters, in lower case."""
     address = address.strip()
     return address if address.startswith("+") else address.partition(";")[0].casefold()
-
-
-def _number_conflicts(agent: Agent, taken: Mapping[str, Route]) -> Iterable[Problem]:
-    seen: dict[str, Place] = {}
-    for number, place in agent.numbers:
-        other = taken.get(canonical(number))
-        if other is not None:
-            message = f"{number} is answered by {other.agent.name} already ({other.place})"
-            yield Problem("E501", place, message, "one number, one agent: remove it from one of the two")
-        elif canonical(number) in seen:
-            message = f"{number} stands twice; the first is in {seen[canonical(number)]}"
-            yield Problem("E501", place, message, "remove one of the two")
-        seen.setdefault(canonical(number), place)
-
-
-def _stream_conflicts(agent: Agent, taken: Mapping[str, tuple[Route, ...]]) -> Iterable[Problem]:
-    seen: dict[str, Place] = {}
-    for path, place in agent.streams:
-        if path in seen:
-            message = f"{path} stands twice; the first is in {seen[path]}"
-            yield Problem("E502", place, message, "remove one of the two")
-        seen.setdefault(path, place)
-        for other in taken.get(path, ()):
-            if not agent.numbers or not other.agent.numbers:
-                message = f"{path} is answered by {other.agent.name} already ({other.place})"
-                help_text = 'agents share a path when each has numbers and the stream a <Parameter name="to">'
-                yield Problem("E502", place, message, help_text)
-                break

@@ -6,10 +6,10 @@ Reads files; knows nothing of what the keys mean.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from os.path import exists, isfile  # Path's own raise for names that no file can have.
 from pathlib import Path
 
 from dialplan.config import source
+from dialplan.config.files import Files
 from dialplan.config.problems import Place, Problem, did_you_mean
 from dialplan.config.source import Node
 
@@ -17,6 +17,9 @@ from dialplan.config.source import Node
 MAX_EXTENDS = 2
 
 DEFAULTS = "_defaults"
+
+#: How people end the names of files that hold YAML.
+_ENDING = re.compile(r"(?i)\.(yml|yaml|yml\.txt|yaml\.txt)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +34,21 @@ class Resolved:
 
 
 class Layers:
-    """The YAML files of one project, each read once."""
+    """The YAML files of one project at one moment."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, files: Files) -> None:
         self.root = root
         self.folder = root / "agents"
+        self.files = files
         self.texts: dict[str, str] = {}
         """Contents by name, as problems name files."""
         self._trees: dict[Path, tuple[Node | None, list[Problem]]] = {}
+        self._below = files.below(self.folder)
 
     def agent_files(self) -> list[Path]:
         """Every agent's file, in the order of their names; `_x.yaml` and what begins with a dot are none."""
-        found = (path for path in self.folder.rglob("*.yaml") if isfile(path) or _leads_nowhere(path))
-        return sorted(path for path in found if not self._set_apart(path))
+        found = (path for path in self._below if path.suffix == ".yaml" and not self._set_apart(path))
+        return [path for path in found if self.files.is_file(path) or (path.is_symlink() and not path.is_dir())]
 
     def overlooked(self) -> list[Problem]:
         """What keeps somebody's agents from being found: a folder that is not there, files with another ending."""
@@ -55,14 +60,12 @@ class Layers:
         return list(self._other_endings())
 
     def _other_endings(self) -> Iterator[Problem]:
-        for path in sorted(self.folder.rglob("*")):
-            ending = re.search(r"(?i)\.(yml|yaml|yml\.txt|yaml\.txt)$", path.name)
-            if not ending or any(part.startswith(".") for part in path.relative_to(self.folder).parts):
-                continue
-            if path.is_dir():
+        for path in self._below:
+            ending = _ENDING.search(path.name)
+            if ending and path.is_dir():
                 message, help_text = "this is a folder; an agent is a file", f"name it {path.name[: ending.start()]}"
                 yield Problem("W502", Place(self.name(path)), message, help_text)
-            elif path.suffix != ".yaml":
+            elif ending and path.suffix != ".yaml":
                 help_text = f"name it {path.name[: ending.start()]}.yaml"
                 yield Problem("W502", Place(self.name(path)), "this file is not read", help_text)
 
@@ -83,15 +86,13 @@ class Layers:
             OSError: it cannot be read.
             UnicodeDecodeError: it is not UTF-8.
         """
-        name = self.name(file)
-        if name not in self.texts:
-            self.texts[name] = file.read_text("utf-8-sig")
-        return self.texts[name]
+        text = self.texts[self.name(file)] = self.files.text(file)
+        return text
 
     def resolved(self, file: Path) -> Resolved:
         """An agent's tree with all that lies under it, as far as that can be read."""
         layers, problems = self._with_extended(file)
-        below = [self._read_defaults(path) for path in self._defaults(file) if isfile(path)]
+        below = [self._read_defaults(path) for path in self._defaults(file) if self.files.is_file(path)]
         problems = [problem for _, found in below for problem in found] + problems
         if layers[0] is None:
             return Resolved(None, tuple(problems), False)
@@ -139,7 +140,7 @@ class Layers:
         if len(seen) > MAX_EXTENDS:
             message = f"{extends.raw} would be the third file under this agent; two are the most"
             return Problem("E504", extends.place, message, "move what it holds into one of the two")
-        if not isfile(base):
+        if not self.files.is_file(base):
             beside = sorted(path.stem for path in base.parent.glob("_*.yaml"))
             suggestion = did_you_mean(base.stem, beside)
             help_text = suggestion or (f"there are: {', '.join(beside)}" if beside else "create it")
@@ -147,11 +148,6 @@ class Layers:
         return None
 
     def _read(self, file: Path) -> tuple[Node | None, list[Problem]]:
-        if file not in self._trees:
-            self._trees[file] = self._parsed(file)
-        return self._trees[file]
-
-    def _parsed(self, file: Path) -> tuple[Node | None, list[Problem]]:
         name = self.name(file)
         try:
             text = self.text(file)
@@ -159,7 +155,11 @@ class Layers:
             return None, [Problem("E001", Place(name), f"the file cannot be read: {reason(exc)}")]
         except UnicodeDecodeError as exc:
             return None, [_not_utf8(name, exc)]
-        return source.read(name, text)
+        if not file.name.startswith("_"):
+            return source.read(name, text)
+        if file not in self._trees:  # It may lie under a thousand agents.
+            self._trees[file] = source.read(name, text)
+        return self._trees[file]
 
     def _set_apart(self, file: Path) -> bool:
         return any(part.startswith(("_", ".")) for part in file.relative_to(self.folder).parts)
@@ -168,11 +168,6 @@ class Layers:
 def reason(exc: OSError) -> str:
     """Why the file system said no, in its own words."""
     return (exc.strerror or "the system gives no reason").lower()
-
-
-def _leads_nowhere(path: Path) -> bool:
-    """A link to a file that is not there: somebody meant it to be an agent."""
-    return path.is_symlink() and not exists(path)
 
 
 def _not_utf8(name: str, exc: UnicodeDecodeError) -> Problem:

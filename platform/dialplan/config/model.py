@@ -166,6 +166,8 @@ class Agent:
     greeting: Template | None
     prompt: Template
     notice: Template | None
+    plugins: tuple[str, ...]
+    """The modules that it takes functions from."""
     functions: Mapping[str, Function]
     limits: Limits
     api_key: Secret | str

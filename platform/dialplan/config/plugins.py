@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from dialplan.config import signatures
+from dialplan.config.files import Looks
 from dialplan.config.problems import Place, Problem, did_you_mean, lines_of
 
 
@@ -67,12 +68,13 @@ class PluginLoader:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._looks = Looks()
         self._package = f"_dialplan_plugins_{next(self._generations)}"
         self._generation = _Generation()
         self._loaded: dict[str, Plugin | _Failure] = {}
         self.texts: dict[str, str] = {}
         """Contents of files that failed, as problems name them."""
-        _FINDER.roots[self._package] = root
+        _FINDER.projects[self._package] = root, self._looks
         weakref.finalize(self._generation, _forget, self._package).atexit = False
 
     def load(self, module: str, place: Place) -> Plugin | Problem:
@@ -87,8 +89,16 @@ class PluginLoader:
         loaded = self._loaded[module]
         return loaded.problem(place) if isinstance(loaded, _Failure) else loaded
 
+    def changed(self) -> bool:
+        """Whether the files that were loaded are others by now: time for a new generation."""
+        return self._looks.changed()
+
+    def forget_failures(self) -> None:
+        """Try again what could not be loaded: a package that it needs may have been installed."""
+        self._loaded = {module: loaded for module, loaded in self._loaded.items() if isinstance(loaded, Plugin)}
+
     def _import(self, module: str) -> "Plugin | _Failure":
-        file = _file_of(self._root, module)
+        file = _file_of(self._root, module, self._looks)
         try:
             # What a plugin prints must not come into what `check --format json` prints.
             with contextlib.redirect_stdout(sys.stderr):
@@ -127,7 +137,7 @@ class _Generation:
 
 
 def _forget(package: str) -> None:
-    _FINDER.roots.pop(package, None)
+    _FINDER.projects.pop(package, None)
     for name in list(sys.modules):
         if _is_part(package, name):
             sys.modules.pop(name, None)
@@ -215,10 +225,11 @@ def _line_in(exc: BaseException, file: Path | None) -> int:
     return next((frame.lineno or 1 for frame in reversed(frames) if frame.filename == str(file)), 0)
 
 
-def _file_of(root: Path, module: str) -> Path | None:
+def _file_of(root: Path, module: str, looks: Looks) -> Path | None:
     """The project's file for a module name: a module's or a package's."""
     path = root.joinpath(*module.split("."))
     for candidate in (path.with_name(path.name + ".py"), path / "__init__.py"):
+        looks.at(candidate)
         if isfile(candidate):
             return candidate
     return None
@@ -238,16 +249,16 @@ class _Finder:
     with `from . import …`."""
 
     def __init__(self) -> None:
-        self.roots: dict[str, Path] = {}
+        self.projects: dict[str, tuple[Path, Looks]] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         package, _, module = fullname.partition(".")
-        if package not in self.roots:
+        if package not in self.projects:
             return None
-        root = self.roots[package]
-        file = _file_of(root, module) if module else None
+        root, looks = self.projects[package]
+        file = _file_of(root, module, looks) if module else None
         if file is None:
             return _folder_spec(fullname, root.joinpath(*module.split(".")) if module else root)
         return importlib.util.spec_from_file_location(

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -145,11 +144,12 @@ class Reading:
         """A file beside the agent file or in the project's root, never outside the project."""
         root = self.project.layers.root
         for folder in (self.file.parent, root):
+            written = folder / relative
             try:
-                path = (folder / relative).resolve()
+                path = written.resolve()
             except (OSError, ValueError):  # No file can have such a name.
                 return None
-            if path.is_relative_to(root.resolve()) and isfile(path):
+            if path.is_relative_to(root.resolve()) and self.project.layers.files.is_file(written):
                 return root / path.relative_to(root.resolve())
         return None
 

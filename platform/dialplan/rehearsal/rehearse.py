@@ -20,7 +20,7 @@ from typing import Any
 
 from dialplan.call.record import BargedIn, Entry, Ran, Said
 from dialplan.call.settings import template_names
-from dialplan.config.dialplan import Loading
+from dialplan.config.loading import Loading
 from dialplan.config.model import Agent, Builtin, Endpoint, Rehearsal, Turn
 from dialplan.errors import ConfigError
 from dialplan.facts import Call

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dialplan.call.record import BargedIn, Entry, Ran, Said
-from dialplan.config.dialplan import Loading
+from dialplan.config.loading import Loading
 from dialplan.config.model import Agent
 from dialplan.rehearsal.rehearse import Outcome, play, stage
 from dialplan.wire.deepgram import Role

@@ -13,7 +13,7 @@ from dialplan.call.dialling import dialler
 from dialplan.call.functions import Functions
 from dialplan.call.record import Entry
 from dialplan.call.timing import Timing
-from dialplan.config.dialplan import Loading
+from dialplan.config.loading import Loading
 from dialplan.facts import Call
 from dialplan.metrics import Metrics
 from dialplan.server.environment import Environment

@@ -1,0 +1,106 @@
+"""The files of a project as they stand at one moment: each is looked at once, and what was looked at can be looked at
+again later, to tell whether it has changed.
+
+Knows nothing of what the files mean.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+#: What tells a file from its next version; None where there is none. A folder's changes with what it holds.
+Stamp = tuple[int, ...] | None
+
+
+def stamp_of(path: str | Path) -> Stamp:
+    """The stamp of whatever stands there now; of a link, of what it leads to."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):  # A name that no file can have.
+        return None
+    return found.st_mode, found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
+
+
+class Looks(dict[str, Stamp]):
+    """What was looked at, and how it stood."""
+
+    def at(self, path: str | Path) -> Stamp:
+        """The stamp of a path, looked up once."""
+        name = os.fspath(path)
+        if name not in self:
+            self[name] = stamp_of(name)
+        return self[name]
+
+    def changed(self) -> bool:
+        """Whether any of it stands differently by now."""
+        return any(stamp_of(name) != stamp for name, stamp in list(self.items()))
+
+
+class Files:
+    """The files of a project; a `Loader` looks at them again and again, one moment after the other."""
+
+    def __init__(self) -> None:
+        self.moment = Looks()
+        """All that was looked at since the moment began."""
+        self._texts: dict[str, tuple[Stamp, str]] = {}
+        self._noted: dict[str, Stamp] = {}
+
+    def begin(self) -> None:
+        """Let a new moment begin."""
+        self.moment = Looks()
+
+    @contextmanager
+    def noting(self) -> Iterator[Mapping[str, Stamp]]:
+        """All that is looked at meanwhile: what depends on these files."""
+        noted: dict[str, Stamp] = {}
+        self._noted = noted
+        yield noted
+        self._noted = {}
+
+    def stand_as(self, noted: Mapping[str, Stamp]) -> bool:
+        """Whether all that was noted stands now as it did then."""
+        return all(self.moment.at(name) == stamp for name, stamp in noted.items())
+
+    def is_file(self, path: Path) -> bool:
+        """Whether a file stands there, be it behind a link."""
+        stamp = self._look(path)
+        return stamp is not None and stat.S_ISREG(stamp[0])
+
+    def text(self, path: Path) -> str:
+        """A file's content.
+
+        Raises:
+            OSError: it cannot be read.
+            UnicodeDecodeError: it is not UTF-8.
+        """
+        name, stamp = os.fspath(path), self._look(path)
+        known = self._texts.get(name)
+        if known is None or known[0] != stamp or stamp is None:
+            known = self._texts[name] = stamp, path.read_text("utf-8-sig")
+        return known[1]
+
+    def below(self, folder: Path) -> list[Path]:
+        """Every path below a folder, without those that begin with a dot; links to folders are followed, as the keys
+        of a Kubernetes ConfigMap are."""
+        return sorted(self._below(folder, ()))
+
+    def _below(self, folder: Path, above: tuple[Stamp, ...]) -> Iterator[Path]:
+        stamp = self._look(folder)
+        if stamp is None or not stat.S_ISDIR(stamp[0]) or stamp in above:  # A link may lead in a circle.
+            return
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            return
+        for name in names:
+            if not name.startswith("."):
+                path = folder / name
+                yield path
+                yield from self._below(path, (*above, stamp))
+
+    def _look(self, path: Path) -> Stamp:
+        name = os.fspath(path)
+        stamp = self._noted[name] = self.moment.at(name)
+        return stamp

@@ -1,0 +1,138 @@
+"""A project's files → its dialplan, again and again: each time only what has changed is read."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from dialplan.config.agent_file import read_agent
+from dialplan.config.dialplan import Dialplan, connect
+from dialplan.config.files import Files, Stamp
+from dialplan.config.layers import Layers
+from dialplan.config.model import Agent
+from dialplan.config.plugins import PluginLoader
+from dialplan.config.problems import Problem
+from dialplan.config.reading import Project
+
+#: How often files are read again that change while they are being read.
+_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """What came of reading a project's files."""
+
+    dialplan: Dialplan
+    problems: tuple[Problem, ...]
+    texts: Mapping[str, str]
+    """Contents of the files that have problems."""
+    set_aside: tuple[str, ...]
+    """Names of agents whose file has an error: those that answered before still do, as they were."""
+
+
+def load(root: Path, environment: Mapping[str, str] | None) -> Loading:
+    """Read every agent file of a project. A file with an error is set aside and hurts no other.
+
+    Args:
+        root: the folder with agents/ and plugins/.
+        environment: values for `${NAME}`; those in the project's `.env` count where it has none. None checks without.
+    """
+    loader = Loader(root, environment)
+    loading = loader.load()
+    for _ in range(_ATTEMPTS):
+        if not loader.changed():
+            break
+        loading = loader.load()
+    return loading
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A file that was read without an error, and what that depends on."""
+
+    agent: Agent
+    warnings: list[Problem]
+    texts: Mapping[str, str]
+    files: Mapping[str, Stamp]
+    plugins: PluginLoader
+
+
+class Loader:
+    """Reads one project's files whenever it is asked to."""
+
+    def __init__(self, root: Path, environment: Mapping[str, str] | None) -> None:
+        self._root = root
+        self._given = environment
+        self._environment = environment
+        self._files = Files()
+        self._plugins = PluginLoader(root)
+        self._read: dict[Path, _Read] = {}
+
+    def changed(self) -> bool:
+        """Whether anything that the last loading has looked at stands differently by now."""
+        return self._files.moment.changed() or self._plugins.changed()
+
+    def load(self, before: Dialplan | None = None) -> Loading:
+        """Read what has changed since the last time.
+
+        Args:
+            before: who answered what until now, and goes on where a file has an error.
+        """
+        self._renew()
+        layers = Layers(self._root, self._files)
+        project = Project(layers, self._plugins, self._environment)
+        problems, refused = layers.overlooked(), []
+        agents: dict[str, Agent] = {}
+        read: dict[Path, _Read] = {}
+        for file in layers.agent_files():
+            name, found = layers.agent_name(file), self._again(file) or self._afresh(project, file)
+            if isinstance(found, _Read):
+                read[file], agents[name] = found, found.agent
+                problems += found.warnings
+            else:
+                refused.append(name)
+                problems += found
+                agents |= {name: before.agents[name]} if before and name in before.agents else {}
+        self._read = read
+        dialplan, conflicts = connect(agents.values(), before)
+        refused += [name for name, agent in agents.items() if dialplan.agents.get(name) is not agent]
+        texts = layers.texts | self._plugins.texts
+        for one in read.values():
+            texts.update(one.texts)
+        unique = dict.fromkeys([*problems, *conflicts])
+        return Loading(dialplan, tuple(sorted(unique, key=lambda p: p.place)), texts, tuple(refused))
+
+    def _renew(self) -> None:
+        """Let a new moment begin, and forget what does not count any more."""
+        self._files.begin()
+        if self._plugins.changed():
+            self._plugins = PluginLoader(self._root)
+        self._plugins.forget_failures()
+        environment = self._given if self._given is None else {**self._dotenv(), **self._given}
+        if environment != self._environment:
+            self._environment = environment
+            self._read.clear()
+
+    def _dotenv(self) -> dict[str, str]:
+        try:
+            text = self._files.text(self._root / ".env")
+        except (OSError, UnicodeDecodeError):
+            return {}
+        return {name: value or "" for name, value in dotenv_values(stream=io.StringIO(text)).items()}
+
+    def _again(self, file: Path) -> _Read | None:
+        """What was read of a file before, where nothing that it depends on has changed."""
+        read = self._read.get(file)
+        if read is None or not self._files.stand_as(read.files):
+            return None
+        return read if read.plugins is self._plugins or not read.agent.plugins else None
+
+    def _afresh(self, project: Project, file: Path) -> _Read | list[Problem]:
+        with self._files.noting() as noted:
+            agent, problems = read_agent(project, file)
+        if agent is None:
+            return problems
+        texts = {problem.place.file: project.layers.texts[problem.place.file] for problem in problems}
+        return _Read(agent, problems, texts, noted, self._plugins)
