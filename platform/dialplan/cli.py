@@ -20,7 +20,7 @@ from dialplan import __version__, log
 from dialplan.call import settings as rendering
 from dialplan.config import problems, shape
 from dialplan.config.dialplan import Dialplan, Route
-from dialplan.config.loading import Loading, load
+from dialplan.config.loading import Loader, Loading, load
 from dialplan.config.model import Agent
 from dialplan.config.problems import Problem, Severity
 from dialplan.errors import ConfigError, DialplanError
@@ -31,6 +31,7 @@ from dialplan.server.app import answering
 from dialplan.server.environment import Environment, environment
 from dialplan.server.ledger import Folder, Memory
 from dialplan.server.live import Live
+from dialplan.server.reload import Reload, reloading
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -68,6 +69,7 @@ def main() -> None:
 @click.option("--offline", is_flag=True, help="A stand-in hears and speaks instead of Deepgram; no key is needed.")
 @click.option("--insecure", is_flag=True, help="Do not check Twilio's signatures. Not where others can reach it.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes on the one port.")
+@click.option("--no-reload", is_flag=True, help="Do not watch the files; a SIGHUP still reads them again.")
 @click.option("--log-level", default="INFO", show_default=True, type=click.Choice(["DEBUG", "INFO", "WARNING"]))
 @click.option("--fd", type=int, hidden=True, help="A listening socket that the parent process hands over.")
 @click.option("--lifeline", type=int, hidden=True, help="A pipe that closes when the parent process is gone.")
@@ -78,17 +80,20 @@ def serve(
     offline: bool,
     insecure: bool,
     workers: int,
+    no_reload: bool,
     log_level: str,
     fd: int | None,
     lifeline: int | None,
 ) -> None:
     """Answer calls.
 
-    After SIGTERM or Ctrl-C no new calls are taken, and those on the line come to their end; a second one ends at once.
+    A file saved in agents/ or plugins/ is live within a second; calls on the line keep what they began with. After
+    SIGTERM or Ctrl-C no new calls are taken, and those on the line come to their end; a second one ends at once.
     """
     log.configure(log_level)
-    _read_dotenv(root)
-    loading = _loaded(root)
+    given = _read_dotenv(root)
+    loader = Loader(_project(root), given)
+    loading = loader.first()
     told = environment(os.environ, insecure=insecure, offline=offline)
     listener = server.adopt(fd) if fd is not None else server.listen(host, port)
     if fd is None:
@@ -98,21 +103,27 @@ def serve(
             click.echo("--offline: a stand-in answers for Deepgram, and understands what rehearsals say.", err=True)
     if workers > 1:
         options = ["--root", str(root), "--log-level", log_level]
-        options += ["--offline"] * offline + ["--insecure"] * insecure
-        sys.exit(processes.supervise(options, listener, workers, {**os.environ, "DIALPLAN_SECRET": told.secret}))
-    server.run(_serve(loading, listener, lifeline, told, offline))
+        options += ["--offline"] * offline + ["--insecure"] * insecure + ["--no-reload"] * no_reload
+        sys.exit(processes.supervise(options, listener, workers, {**given, "DIALPLAN_SECRET": told.secret}))
+    reload = Reload(root, loader, loading)
+    server.run(_serve(reload, listener, lifeline, told, offline=offline, watch=not no_reload))
 
 
-async def _serve(loading: Loading, listener: socket, lifeline: int | None, told: Environment, offline: bool) -> None:
+async def _serve(
+    reload: Reload, listener: socket, lifeline: int | None, told: Environment, *, offline: bool, watch: bool
+) -> None:
     shared = os.environ.get(processes.LEDGER_VARIABLE)
     async with AsyncExitStack() as stack:
         if offline:
-            from dialplan.rehearsal import service  # Its packages come with an extra.
+            from dialplan.rehearsal.service import offline as stand_in  # Its packages come with an extra.
 
-            url = await stack.enter_async_context(service.offline(loading.dialplan.agents))
-            told = replace(told, deepgram_url=url)
+            service = await stack.enter_async_context(stand_in(reload.loading.dialplan.agents))
+            reload.told.append(lambda loading: service.know(loading.dialplan.agents))
+            told = replace(told, deepgram_url=service.url)
         ledger = Folder(Path(shared)) if shared else Memory()
-        live: Live = await stack.enter_async_context(answering(loading, told, ledger=ledger))
+        live: Live = await stack.enter_async_context(answering(reload.loading, told, ledger=ledger))
+        reload.told.append(live.take)
+        await stack.enter_async_context(reloading(reload, watch=watch))
         await server.serve(live, listener, lifeline)
 
 
@@ -233,16 +244,22 @@ def _quietly(line: str) -> None:
     """Progress is for people; a pipe gets the result."""
 
 
-def _read_dotenv(root: Path) -> None:
-    """`.env` of the project; what the environment says already wins."""
+def _read_dotenv(root: Path) -> dict[str, str]:
+    """`.env` of the project, for plugins too; what the environment says already wins. Returns what it said."""
+    given = dict(os.environ)
     load_dotenv(root / ".env")
     os.environ.setdefault("DIALPLAN_VAR", str(root / "var"))
+    return given
 
 
 def _loaded(root: Path, demand_secrets: bool = True) -> Loading:
+    return load(_project(root), os.environ if demand_secrets else None)
+
+
+def _project(root: Path) -> Path:
     if not (root / "agents").is_dir():
         raise ConfigError(f"there is no folder agents/ in {root}; go to your project, or name it with --root")
-    return load(root, os.environ if demand_secrets else None)
+    return root
 
 
 def _agent(loading: Loading, name: str) -> Agent:

@@ -1,5 +1,7 @@
 """What an operator can count. One `Metrics` per process; docs/operations.md says what each is for."""
 
+from collections.abc import Collection
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -50,8 +52,27 @@ class Metrics:
         )
         self.agents = Gauge("dialplan_agents", "Agents that answer.", registry=self.registry)
         self.agent_broken = Gauge(
-            "dialplan_agent_broken", "1 for every agent file that was set aside.", ["agent"], registry=self.registry
+            "dialplan_agent_broken", "1 where an agent's file has a mistake, else 0.", ["agent"], registry=self.registry
         )
+        self.last_reload_successful = Gauge(
+            "dialplan_last_reload_successful",
+            "1 where the files could be used as they were last read, 0 where one was set aside.",
+            registry=self.registry,
+        )
+        self.last_reload_timestamp = Gauge(
+            "dialplan_last_reload_timestamp_seconds",
+            "When the files were last read because they had changed, or at the start.",
+            registry=self.registry,
+        )
+
+    def loaded(self, answering: Collection[str], broken: Collection[str]) -> None:
+        """The files were read: who answers, and whose file has a mistake."""
+        self.agents.set(len(answering))
+        self.agent_broken.clear()
+        for name in {*answering, *broken}:
+            self.agent_broken.labels(name).set(name in broken)
+        self.last_reload_successful.set(not broken)
+        self.last_reload_timestamp.set_to_current_time()
 
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""

@@ -17,9 +17,12 @@ Stamp = tuple[int, ...] | None
 def stamp_of(path: str | Path) -> Stamp:
     """The stamp of whatever stands there now; of a link, of what it leads to."""
     try:
-        found = os.stat(path)
+        return _stamp(os.stat(path))
     except (OSError, ValueError):  # A name that no file can have.
         return None
+
+
+def _stamp(found: os.stat_result) -> Stamp:
     return found.st_mode, found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
@@ -32,6 +35,17 @@ class Looks(dict[str, Stamp]):
         if name not in self:
             self[name] = stamp_of(name)
         return self[name]
+
+    def read(self, path: str | Path) -> bytes:
+        """A file's content, with the stamp of the very file that was read: behind a link there may have been another
+        one a moment before, and again a moment later.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with open(path, "rb") as file:
+            self[os.fspath(path)] = _stamp(os.fstat(file.fileno()))
+            return file.read()
 
     def changed(self) -> bool:
         """Whether any of it stands differently by now."""
@@ -78,7 +92,8 @@ class Files:
         name, stamp = os.fspath(path), self._look(path)
         known = self._texts.get(name)
         if known is None or known[0] != stamp or stamp is None:
-            known = self._texts[name] = stamp, path.read_text("utf-8-sig")
+            text = self.moment.read(path).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+            known = self._texts[name] = self._look(path), text
         return known[1]
 
     def below(self, folder: Path) -> list[Path]:

@@ -39,13 +39,7 @@ def load(root: Path, environment: Mapping[str, str] | None) -> Loading:
         root: the folder with agents/ and plugins/.
         environment: values for `${NAME}`; those in the project's `.env` count where it has none. None checks without.
     """
-    loader = Loader(root, environment)
-    loading = loader.load()
-    for _ in range(_ATTEMPTS):
-        if not loader.changed():
-            break
-        loading = loader.load()
-    return loading
+    return Loader(root, environment).first()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +64,23 @@ class Loader:
         self._plugins = PluginLoader(root)
         self._read: dict[Path, _Read] = {}
 
+    @property
+    def importing(self) -> str:
+        """The plugin that is being imported; empty where none is."""
+        return self._plugins.importing
+
     def changed(self) -> bool:
         """Whether anything that the last loading has looked at stands differently by now."""
         return self._files.moment.changed() or self._plugins.changed()
+
+    def first(self) -> Loading:
+        """Read everything, and once more where it changes meanwhile."""
+        loading = self.load()
+        for _ in range(_ATTEMPTS):
+            if not self.changed():
+                break
+            loading = self.load()
+        return loading
 
     def load(self, before: Dialplan | None = None) -> Loading:
         """Read what has changed since the last time.

@@ -72,6 +72,8 @@ class PluginLoader:
         self._package = f"_dialplan_plugins_{next(self._generations)}"
         self._generation = _Generation()
         self._loaded: dict[str, Plugin | _Failure] = {}
+        self.importing = ""
+        """The module that is being imported; empty where none is."""
         self.texts: dict[str, str] = {}
         """Contents of files that failed, as problems name them."""
         _FINDER.projects[self._package] = root, self._looks
@@ -85,7 +87,9 @@ class PluginLoader:
             place: of the name in the agent file, for what is wrong with the name itself.
         """
         if module not in self._loaded:
+            self.importing = module
             self._loaded[module] = self._import(module)
+            self.importing = ""
         loaded = self._loaded[module]
         return loaded.problem(place) if isinstance(loaded, _Failure) else loaded
 
@@ -238,9 +242,13 @@ def _file_of(root: Path, module: str, looks: Looks) -> Path | None:
 class _SourceLoader(importlib.machinery.SourceFileLoader):
     """Reads the source at every import and leaves no `.pyc` behind."""
 
+    def __init__(self, fullname: str, path: str, looks: Looks) -> None:
+        super().__init__(fullname, path)
+        self._looks = looks
+
     def get_code(self, fullname: str) -> types.CodeType:
         path = self.get_filename(fullname)
-        code: types.CodeType = self.source_to_code(self.get_data(path), path)
+        code: types.CodeType = self.source_to_code(self._looks.read(path), path)
         return code
 
 
@@ -264,7 +272,7 @@ class _Finder:
         return importlib.util.spec_from_file_location(
             fullname,
             file,
-            loader=_SourceLoader(fullname, str(file)),
+            loader=_SourceLoader(fullname, str(file), looks),
             submodule_search_locations=[str(file.parent)] if file.name == "__init__.py" else None,
         )
 

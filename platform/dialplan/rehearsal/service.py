@@ -55,10 +55,18 @@ class SpeechService:
     """The service and what it knows: agents by name, for their rehearsals. Made by `speech_service`."""
 
     def __init__(self, agents: Mapping[str, Agent], ears: Ears) -> None:
-        self.agents = agents
+        self._agents = agents
         self.ears = ears
         self.url = ""
         self._cues: defaultdict[str, deque[Rehearsal]] = defaultdict(deque)
+
+    def know(self, agents: Mapping[str, Agent]) -> None:
+        """Go by the rehearsals of these agents from the next session on."""
+        self._agents = agents
+
+    def agent(self, name: str) -> Agent | None:
+        """An agent by its name, where it is known."""
+        return self._agents.get(name)
 
     def cue(self, agent: str, rehearsal: Rehearsal) -> None:
         """The agent's next session plays this rehearsal and no other."""
@@ -88,11 +96,11 @@ async def speech_service(agents: Mapping[str, Agent], ears: Ears) -> AsyncIterat
 
 
 @asynccontextmanager
-async def offline(agents: Mapping[str, Agent]) -> AsyncIterator[str]:
-    """The service beside a real server (`serve --offline`), by its address: anybody can call, and is understood as far
-    as the agents' rehearsals go."""
+async def offline(agents: Mapping[str, Agent]) -> AsyncIterator[SpeechService]:
+    """The service beside a real server (`serve --offline`): anybody can call, and is understood as far as the agents'
+    rehearsals go."""
     async with Ears() as ears, speech_service(agents, ears) as service:
-        yield service.url
+        yield service
 
 
 def _authorized(connection: ServerConnection, request: Request) -> Response | None:
@@ -167,7 +175,7 @@ class _Session:
 
     def _agent(self, settings: dict[str, Any]) -> Agent | None:
         names = [tag.removeprefix("agent:") for tag in settings.get("tags", ()) if tag.startswith("agent:")]
-        return self._service.agents.get(names[0]) if names else None
+        return self._service.agent(names[0]) if names else None
 
     # What the client sends.
 

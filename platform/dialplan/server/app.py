@@ -15,7 +15,6 @@ from dialplan.call.record import Entry
 from dialplan.call.timing import Timing
 from dialplan.config.loading import Loading
 from dialplan.facts import Call
-from dialplan.metrics import Metrics
 from dialplan.server.environment import Environment
 from dialplan.server.ledger import Ledger, Memory
 from dialplan.server.live import Live
@@ -34,9 +33,6 @@ async def answering(
 ) -> AsyncIterator[Live]:
     """Everything that a running server holds: the live calls, and what they share. Leaving it ends them."""
     timing = timing or Timing()
-    metrics = Metrics()
-    for name in loading.set_aside:
-        metrics.agent_broken.labels(name).set(1)
     async with (
         Functions() as functions,
         Live(
@@ -44,12 +40,12 @@ async def answering(
             environment,
             dialler(timing.close, directly=directly),
             functions,
-            metrics=metrics,
             timing=timing,
             ledger=ledger or Memory(),
             observe=observe,
         ) as live,
     ):
+        live.take(loading)
         yield live
 
 
@@ -65,7 +61,13 @@ def application(live: Live) -> Starlette:
 
     async def readyz(request: Request) -> Response:
         ready = not live.draining and bool(live.dialplan.agents)
-        body = {"ready": ready, "draining": live.draining, "agents": len(live.dialplan.agents), "calls": len(live)}
+        body = {
+            "ready": ready,
+            "draining": live.draining,
+            "agents": len(live.dialplan.agents),
+            "broken": live.set_aside,
+            "calls": len(live),
+        }
         return JSONResponse(body, 200 if ready else 503)
 
     async def metrics(request: Request) -> Response:

@@ -14,6 +14,7 @@ from dialplan.call.session import Session
 from dialplan.call.sockets import Dial
 from dialplan.call.timing import Timing
 from dialplan.config.dialplan import Dialplan
+from dialplan.config.loading import Loading
 from dialplan.config.model import Agent
 from dialplan.facts import Call
 from dialplan.metrics import Metrics
@@ -42,6 +43,8 @@ class Live:
     timing: Timing = field(default_factory=Timing)
     ledger: Ledger = field(default_factory=Memory)
     observe: Callable[[Call, Entry], None] | None = None
+    set_aside: tuple[str, ...] = ()
+    """Names of agents whose file has a mistake."""
     draining: bool = False
     _sessions: dict[str, Session] = field(default_factory=dict)
     _tasks: dict[asyncio.Task[None], Session] = field(default_factory=dict)
@@ -50,7 +53,6 @@ class Live:
 
     async def __aenter__(self) -> Self:
         self._idle.set()
-        self.metrics.agents.set(len(self.dialplan.agents))
         return self
 
     async def __aexit__(
@@ -64,6 +66,11 @@ class Live:
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+    def take(self, loading: Loading) -> None:
+        """Answer by these files from here on. Calls on the line go on with what they began with."""
+        self.dialplan, self.set_aside = loading.dialplan, loading.set_aside
+        self.metrics.loaded(loading.dialplan.agents, loading.set_aside)
 
     def find(self, call_id: str) -> Session | None:
         """The call's session, until its end is decided."""

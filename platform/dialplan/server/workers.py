@@ -36,7 +36,8 @@ def supervise(arguments: Sequence[str], listener: socket.socket, count: int, var
         command += ["--lifeline", str(lifeline)]
         workers = _Workers(command, (listener.fileno(), lifeline), {**variables, LEDGER_VARIABLE: ledger})
         for sig in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(sig, workers.pass_on)
+            signal.signal(sig, workers.end)
+        signal.signal(signal.SIGHUP, workers.pass_on)
         return workers.run(count)
 
 
@@ -48,9 +49,13 @@ class _Workers:
         self._running: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
         self._ending = False
 
-    def pass_on(self, sig: int, frame: FrameType | None) -> None:
+    def end(self, sig: int, frame: FrameType | None) -> None:
         """Every worker drains by itself; a second signal reaches them too."""
         self._ending = True
+        self.pass_on(sig, frame)
+
+    def pass_on(self, sig: int, frame: FrameType | None) -> None:
+        """The signal is meant for every worker."""
         for worker, _ in self._running.values():
             worker.send_signal(sig)
 
