@@ -248,3 +248,29 @@ async def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
 
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+async def until_agents(url: str, count: int) -> None:
+    async with httpx.AsyncClient() as client, asyncio.timeout(20):
+        while (await client.get(f"{url}/readyz")).json()["agents"] != count:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # No event tells another process's state.
+
+
+async def test_a_file_dropped_in_while_serving_is_answered(tmp_path: Path) -> None:
+    project(tmp_path, a=AGENT)
+    async with serving(tmp_path, "ws://127.0.0.1:1") as server:
+        (tmp_path / "agents" / "b.yaml").write_text('numbers: ["+15550100009"]\nprompt: Be brief.\n')
+
+        await until_agents(server.url, 2)
+
+
+@pytest.mark.parametrize("options", [["--no-reload"], ["--no-reload", "--workers", "2"]])
+async def test_a_hangup_signal_reads_the_files_and_ends_nothing(tmp_path: Path, options: list[str]) -> None:
+    project(tmp_path, a=AGENT)
+    async with serving(tmp_path, "ws://127.0.0.1:1", *options) as server:
+        (tmp_path / "agents" / "b.yaml").write_text('numbers: ["+15550100009"]\nprompt: Be brief.\n')
+        server.process.send_signal(signal.SIGHUP)
+
+        await until_agents(server.url, 2)
+        server.process.send_signal(signal.SIGTERM)
+        assert await server.ended() == 0
