@@ -164,3 +164,27 @@ def test_schema_is_the_json_schema_of_an_agent_file(root: Path) -> None:
 def test_version_and_help(root: Path) -> None:
     assert "0.1.0" in run("--version").stdout
     assert "rehearse" in run("--help").stdout
+
+
+def test_show_prints_the_file_as_it_counts_with_the_place_of_each_value(root: Path) -> None:
+    (root / "agents" / "_defaults.yaml").write_text("voice: aura-2-arcas-en\n")
+
+    result = run("show", "--root", root, "good")
+    rows = json.loads(run("show", "--root", root, "good", "--json").stdout)
+
+    assert result.exit_code == 0
+    assert any(
+        line.split() == ["voice:", "aura-2-arcas-en", "#", "agents/_defaults.yaml:1"]
+        for line in result.stdout.split("\n")
+    )
+    assert {"path": "prompt", "value": "You are {{ name }}.", "file": "agents/good.yaml", "line": 2} in rows
+
+
+def test_show_of_a_file_with_mistakes_still_shows_it_and_of_none_says_which_there_are(root: Path) -> None:
+    bad(root)
+    (root / "agents" / "worse.yaml").write_text("{")
+
+    assert "voise: x" in run("show", "--root", root, "bad").stdout
+    worse, none = run("show", "--root", root, "worse"), run("show", "--root", root, "god")
+    assert (worse.exit_code, worse.stderr) == (2, "dialplan: worse has mistakes; see: dialplan check\n")
+    assert (none.exit_code, none.stderr) == (2, 'dialplan: there is no agent god; did you mean "good"?\n')

@@ -18,7 +18,7 @@ from dotenv import load_dotenv
 
 from dialplan import __version__, log
 from dialplan.call import settings as rendering
-from dialplan.config import problems, shape
+from dialplan.config import problems, resolved, shape
 from dialplan.config.dialplan import Dialplan, Route
 from dialplan.config.loading import Loader, Loading, load
 from dialplan.config.model import Agent
@@ -193,6 +193,22 @@ def routes(root: Path, address: str | None, as_json: bool) -> None:
     else:
         click.echo(f"nobody answers {address}", err=True)
     sys.exit(0 if found else 1)
+
+
+@main.command()
+@_root
+@click.argument("agent")
+@click.option("--json", "as_json", is_flag=True, help="For a program.")
+def show(root: Path, agent: str, as_json: bool) -> None:
+    """Print an agent's file with all that it builds on, and where each value comes from.
+
+    Values of ${NAME} are not looked up. A file with mistakes can be shown as long as it is YAML.
+    """
+    tree = resolved.resolved(_project(root), agent)
+    if tree is None:
+        _agent(_loaded(root, demand_secrets=False), agent)  # Says why.
+        return
+    click.echo(resolved.as_json(tree) if as_json else resolved.as_yaml(tree, lambda text: click.style(text, dim=True)))
 
 
 @main.command()
