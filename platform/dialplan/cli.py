@@ -18,7 +18,7 @@ from dotenv import load_dotenv
 
 from dialplan import __version__, log
 from dialplan.call import settings as rendering
-from dialplan.config import problems, resolved, shape
+from dialplan.config import editor, problems, resolved, shape
 from dialplan.config.dialplan import Dialplan, Route
 from dialplan.config.loading import Loader, Loading, load
 from dialplan.config.model import Agent
@@ -212,9 +212,20 @@ def show(root: Path, agent: str, as_json: bool) -> None:
 
 
 @main.command()
-def schema() -> None:
-    """Print the JSON Schema of an agent file, for editors."""
-    click.echo(json.dumps(shape.schema(), indent=2, ensure_ascii=False))
+@_root
+@click.option("--write", is_flag=True, help="Put it beside the agents, and tell editors of it.")
+def schema(root: Path, write: bool) -> None:
+    """Print the JSON Schema of an agent file, for editors.
+
+    --write puts it beside the agents, a first line into each of them that tells editors, and VS Code's settings. From
+    then on mistakes are underlined while you type, and every key explains itself.
+    """
+    if not write:
+        click.echo(json.dumps(shape.schema(), indent=2, ensure_ascii=False))
+        return
+    for written in editor.write(_project(root)):
+        click.echo(f"{written.file.relative_to(root)}: {written.done}")
+    click.echo("VS Code needs the extension redhat.vscode-yaml; other editors, yaml-language-server.", err=True)
 
 
 @main.command()
