@@ -149,7 +149,7 @@ def test_mistakes_in_a_prompts_file_are_told_there(tmp_path: Path) -> None:
 def test_a_long_prompt_is_a_doubt_unless_every_model_is_ones_own(tmp_path: Path) -> None:
     long = f'numbers: ["*"]\nprompt: "{"x" * (MANAGED_PROMPT_LIMIT + 1)}"\n'
     own = "think: {provider: open_ai, model: x, endpoint: {url: 'https://a.b'}}\n"
-    both = "think: [{provider: open_ai, model: x, endpoint: {url: 'https://a.b'}}, {provider: google, model: y}]\n"
+    both = "think: [{provider: open_ai, model: x, endpoint: {url: 'https://a.b'}}, {provider: nvidia, model: y}]\n"
 
     assert codes(loaded(tmp_path, {"agents/a.yaml": long})) == ["W201"]
     assert codes(loaded(tmp_path, {"agents/a.yaml": long + own})) == []

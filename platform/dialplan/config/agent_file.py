@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
-from dialplan.config import contracts, providers, secret, texts
+from dialplan.config import catalogue, contracts, providers, secret, texts
 from dialplan.config.model import Agent, Json, Limits, Think
 from dialplan.config.problems import Place, Problem, did_you_mean, has_errors, shown
 from dialplan.config.reading import Project, Reading
@@ -79,6 +79,7 @@ def _agent(reading: Reading) -> Agent:
         settings=reading.json(tree.at("settings")) if tree.get("settings") else {},
         rehearsals=rehearsals(reading, functions),
     )
+    catalogue.check(reading, agent.listen, agent.think, agent.voices)
     if not agent.numbers and not agent.streams and reading.sure_of("numbers") and reading.sure_of("streams"):
         reading.problem("W501", _root(tree), "nobody can reach this agent", "give it numbers: or streams:")
     return agent

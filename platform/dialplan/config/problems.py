@@ -109,6 +109,8 @@ CODES: Mapping[str, str] = {
     "W201": "a prompt that Deepgram would cut",
     "W202": "a template where none is filled in",
     "W301": "required here, optional there",
+    "W401": "a model that Deepgram is not known to have",
+    "W402": "a voice in another language",
     "W501": "an agent that nobody can reach",
     "W502": "a file that is not read",
     "W503": "a project without agents",
