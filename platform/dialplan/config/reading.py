@@ -7,7 +7,7 @@ from os.path import isfile
 from pathlib import Path
 from typing import Any
 
-from dialplan.config import secret, template_mistakes, templates
+from dialplan.config import keys, secret, template_mistakes, templates
 from dialplan.config.layers import Layers, reason
 from dialplan.config.places import places_inside, whole_file
 from dialplan.config.plugins import PluginLoader
@@ -98,6 +98,7 @@ class Reading:
             if node is None:
                 return None
             self._note_secrets(node)
+            self._note_keys(node)
         assert isinstance(node.value, str)
         found = template_mistakes.mistakes(node.value, names)
         if not found and values is not None and names is not None:
@@ -157,17 +158,23 @@ class Reading:
         for match, place in self.secrets_in(node):
             self.problem("E204", place, f"{match[0]} cannot stand in here: the model would get it", secret.NOT_HERE)
 
+    def _note_keys(self, node: Node) -> None:
+        found = keys.written_out("", node.raw)
+        for place in self.places(node, [(one.start, one.end - one.start) for one in found]):
+            self.problem("W601", place, keys.HEARD, "take it out")
+
     def secrets_in(self, node: Node) -> list[tuple[re.Match[str], Place]]:
         """Every `${NAME}` of a text, with its place."""
         found = list(secret.REFERENCE.finditer(node.raw))
-        return list(zip(found, self._places(node, [(m.start(), len(m[0])) for m in found]), strict=True))
+        return list(zip(found, self.places(node, [(m.start(), len(m[0])) for m in found]), strict=True))
 
-    def _places(self, node: Node, parts: list[tuple[int, int]]) -> list[Place]:
+    def places(self, node: Node, parts: list[tuple[int, int]]) -> list[Place]:
+        """The places of parts of a text: offset and length of each."""
         text = self.project.layers.texts[node.place.file]
         return places_inside(node, text, parts) if parts else []
 
     def _note_mistakes(self, node: Node, found: Sequence[TemplateMistake]) -> None:
-        places = self._places(node, [(mistake.offset, mistake.length) for mistake in found])
+        places = self.places(node, [(mistake.offset, mistake.length) for mistake in found])
         for mistake, place in zip(found, places, strict=True):
             self.problem(mistake.code, place, mistake.message, mistake.help)
 
