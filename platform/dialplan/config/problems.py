@@ -113,14 +113,17 @@ CODES: Mapping[str, str] = {
     "E701": "a rehearsal that expects nothing",
     "E702": "a rehearsal of a function that the agent does not have",
     "E703": "a rehearsal's arguments that do not fit the function",
+    "W101": "a number that loses a part",
     "W201": "a prompt that Deepgram would cut",
     "W202": "a template where none is filled in",
+    "W203": "a variable in single braces",
     "W301": "required here, optional there",
     "W401": "a model that Deepgram is not known to have",
     "W402": "a voice in another language",
     "W501": "an agent that nobody can reach",
     "W502": "a file that is not read",
     "W503": "a project without agents",
+    "W504": "a route that is never taken",
     "W601": "a key that stands in the file",
 }
 

@@ -36,7 +36,9 @@ def _check_secrets(reading: Reading, path: _Path, node: Node) -> None:
         return
     for match, place in reading.secrets_in(node):
         if not _may_hold_secrets(path):
-            reading.problem("E204", place, _heard(path, match[0]), secret.NOT_HERE)
+            is_variable = reading.tree.at("variables").get(match[1]) is not None
+            help_text = f"write {{{{ {match[1]} }}}}" if is_variable else secret.NOT_HERE
+            reading.problem("E204", place, _heard(path, match[0]), help_text)
         elif environment is not None and secret.is_unset(match, environment):
             state = "is empty" if match[1] in environment else "is not set"
             reading.problem("E601", place, f"{match[1]} {state}", "set it in the environment or in .env")
