@@ -147,9 +147,9 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> Non
 def test_defaults_lie_under_every_agent_those_of_the_folder_over_those_of_the_root(tmp_path: Path) -> None:
     files = {
         "agents/_defaults.yaml": (
-            "voice: root\nlanguage: de\nlimits: {minutes: 5, silence: 5}\nvariables: {a: root, b: root}\n"
+            "voice: aura-2-lara-de\nlanguage: de\nlimits: {minutes: 5, silence: 5}\nvariables: {a: root, b: root}\n"
         ),
-        "agents/acme/_defaults.yaml": "voice: folder\nlimits: {silence: 6}\nvariables: {b: folder, c: folder}\n",
+        "agents/acme/_defaults.yaml": "voice: aura-2-kara-de\nlimits: {silence: 6}\nvariables: {b: acme, c: acme}\n",
         "agents/x.yaml": f"{NUMBER}prompt: x\n",
         "agents/acme/y.yaml": 'numbers: ["+15550100002"]\nprompt: y\nvariables: {c: own}\n',
         "agents/other/z.yaml": 'numbers: ["+15550100003"]\nprompt: z\n',
@@ -158,9 +158,13 @@ def test_defaults_lie_under_every_agent_those_of_the_folder_over_those_of_the_ro
     loading = loaded(tmp_path, files)
 
     x, y, z = (agent_of(loading, name) for name in ("x", "acme/y", "other/z"))
-    assert [agent.voices[0].options["model"] for agent in (x, y, z)] == ["root", "folder", "root"]
+    assert [agent.voices[0].options["model"] for agent in (x, y, z)] == [
+        "aura-2-lara-de",
+        "aura-2-kara-de",
+        "aura-2-lara-de",
+    ]
     assert (y.limits.minutes, y.limits.silence, y.language) == (5, 6, "de")
-    assert y.variables == {"a": "root", "b": "folder", "c": "own"}
+    assert y.variables == {"a": "root", "b": "acme", "c": "own"}
     assert x.variables == {"a": "root", "b": "root"}
 
 
@@ -221,7 +225,7 @@ def test_defaults_that_are_no_yaml_are_told_once_beside_the_agents_own_mistakes(
 
 def test_a_file_is_built_on_the_one_that_it_extends(tmp_path: Path) -> None:
     files = {
-        "agents/_defaults.yaml": "variables: {a: defaults, b: defaults, c: defaults}\nlanguage: de\n",
+        "agents/_defaults.yaml": "variables: {a: defaults, b: defaults, c: defaults}\nlanguage: en-GB\n",
         "agents/_two.yaml": "prompt: two\nvariables: {b: two, c: two}\n",
         "agents/_one.yaml": "extends: _two\ngreeting: one\nvariables: {c: one}\n",
         "agents/a.yaml": f"extends: _one\n{NUMBER}",
@@ -233,7 +237,7 @@ def test_a_file_is_built_on_the_one_that_it_extends(tmp_path: Path) -> None:
     assert agent.prompt.source == "two"
     assert agent.greeting is not None
     assert agent.greeting.source == "one"
-    assert agent.language == "de"
+    assert agent.language == "en-GB"
 
 
 def test_in_a_folder_the_file_beside_is_meant(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from dialplan.config.loading import load
@@ -258,6 +258,7 @@ def test_every_text_that_yaml_writes_is_read_back_with_its_places(
 ) -> None:
     value = "".join(parts)
     text = yaml.dump({"x": "1", "key": value}, default_style=style, width=width, allow_unicode=True)
+    assume(yaml.safe_load(text)["key"] == value)  # PyYAML folds a line that begins with a space, which loses it.
     node = tree(text).at("key")
 
     assert node.value == value

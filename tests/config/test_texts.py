@@ -7,6 +7,7 @@ import pytest
 
 from dialplan.config import secret
 from dialplan.config.loading import load
+from dialplan.config.problems import as_github, as_json, as_text
 from dialplan.config.secret import Secret
 from tests.config.files import PLAIN, agent_of, codes, loaded, told, under, write
 
@@ -129,6 +130,60 @@ def test_a_key_in_the_file_itself_is_a_doubt(tmp_path: Path) -> None:
 
     assert (codes(loading), under(loading)) == (["W601"], ["0123abcd"])
     assert loading.set_aside == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("deepgram: {api_key: 0123abcd}", '"${A_DEEPGRAM_KEY}"'),
+        ('settings: {x: {authorization: "Bearer 3f9c0a7d51e84b26"}}', '"Bearer ${API_KEY}"'),
+        ('settings: {x: {client_secret: "3f9c0a7d51e84b26"}}', '"${SECRET}"'),
+        (
+            "think: {provider: open_ai, model: x, endpoint: {url: 'https://api.openai.com/v1', headers: "
+            "{authorization: Bearer 3f9c0a7d51e84b26}}}",
+            '"Bearer ${OPENAI_API_KEY}"',
+        ),
+        (
+            "voice: {provider: eleven_labs, model_id: x, endpoint: "
+            "{url: '${URL:-}', headers: {xi-api-key: 3f9c0a7d51e84b26}}}",
+            '"${ELEVEN_LABS_API_KEY}"',
+        ),
+        (
+            'functions: [{name: f, http: {url: "https://shop.example.com/x", headers: {x-token: 3f9c0a7d51e84b26}}}]',
+            '"${EXAMPLE_TOKEN}"',
+        ),
+        (
+            'functions: [{name: f, http: {url: "https://a:hunter22@1.2.3.4/x"}}]',
+            '"https://a:${KEY_3_API_KEY}@1.2.3.4/x"',
+        ),
+    ],
+)
+def test_in_place_of_a_key_a_name_that_fits_is_shown(tmp_path: Path, text: str, written: str) -> None:
+    (problem,) = read(tmp_path, text).problems
+
+    assert (problem.code, problem.help) == ("W601", f"put it into .env, and write {written}")
+
+
+def test_no_form_of_a_report_shows_a_key(tmp_path: Path) -> None:
+    secret = "sk-proj-abcdEFGH1234abcdEFGH1234abcd"
+    number = "1234567890123456"
+    wrong = read(
+        tmp_path / "a",
+        f"voise: {secret}\n"
+        f"think: {{provider: {secret}, model: x}}\n"
+        f"listen: {{model: nova-3, smart_format: {secret}}}\n"
+        f"timezone: {secret}\n"
+        f"streams: [{secret}]\n"
+        f"deepgram: {{api_key: {number}}}\n",
+    )
+    broken = read(tmp_path / "b", f"greeting: a: {secret}")
+    unknown = read(tmp_path / "c", f"notice: {secret} {{{{ nme }}}}\nfunctions: [{secret}]\nplugins: [{secret}]")
+
+    for one in (wrong, broken, unknown):
+        assert one.problems
+        reports = (as_text(one.problems, one.texts), as_json(one.problems), as_github(one.problems), str(one.problems))
+        assert not any(word in report for report in reports[1:] for word in (secret, number, secret[8:20]))
+        assert secret not in reports[0]
 
 
 # Templates where none is filled in.

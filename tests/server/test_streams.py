@@ -223,6 +223,19 @@ async def test_an_upgrade_that_is_no_handshake_leaves_nothing_behind(world: Worl
     assert not world.server.server_state.connections
 
 
+async def test_a_path_with_a_percent_sign_is_never_asked_for(tmp_path: Path, service: ScriptedService) -> None:
+    """As W504 says: the server sees the character that was meant, and no agent may write that."""
+    loading = project(tmp_path, a='streams: ["/shop/%C3%A4"]\nprompt: x\n')
+
+    async with server_for(loading, service.url) as world:
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            async with stream(world, "/shop/%C3%A4"):
+                pass
+
+    assert refused.value.response.status_code == 403
+    assert [problem.code for problem in loading.problems] == ["W504"]
+
+
 async def test_a_path_that_no_agent_has_is_refused(world: World) -> None:
     with pytest.raises(websockets.InvalidStatus) as refused:
         async with stream(world, "/elsewhere"):

@@ -1,10 +1,10 @@
 """One agent file → one `Agent`, or every reason why not."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
-from dialplan.config import contracts, providers, secret, texts
+from dialplan.config import catalogue, contracts, digits, providers, secret, texts, unreachable
 from dialplan.config.model import Agent, Json, Limits, Think
 from dialplan.config.problems import Place, Problem, did_you_mean, has_errors, shown
 from dialplan.config.reading import Project, Reading
@@ -61,7 +61,7 @@ def _agent(reading: Reading) -> Agent:
         name=reading.project.layers.agent_name(reading.file),
         place=Place(reading.project.layers.name(reading.file)),
         description=_raw(tree, "description"),
-        numbers=tuple((node.raw, node.place) for node in tree.at("numbers").items()),
+        numbers=tuple(_numbers(reading)),
         streams=tuple(_streams(reading)),
         timezone=_timezone(reading),
         language=_raw(tree, "language") or "en",
@@ -80,6 +80,8 @@ def _agent(reading: Reading) -> Agent:
         settings=reading.json(tree.at("settings")) if tree.get("settings") else {},
         rehearsals=rehearsals(reading, functions),
     )
+    digits.check(reading, [text.source for text in (agent.prompt, agent.greeting, agent.notice) if text])
+    catalogue.check(reading, agent.listen, agent.think, agent.voices)
     if not agent.numbers and not agent.streams and reading.sure_of("numbers") and reading.sure_of("streams"):
         reading.problem("W501", _root(tree), "nobody can reach this agent", "give it numbers: or streams:")
     return agent
@@ -100,11 +102,23 @@ def _prompt(reading: Reading, variables: Json, think: tuple[Think, ...]) -> Temp
     return prompt
 
 
+def _numbers(reading: Reading) -> Iterator[tuple[str, Place]]:
+    for node in reading.tree.at("numbers").items():
+        _note_unreachable(reading, node, unreachable.number_words(node.raw))
+        yield node.raw, node.place
+
+
+def _note_unreachable(reading: Reading, node: Node, words: tuple[str, str] | None) -> None:
+    if words is not None:
+        reading.problem("W504", node.place, words[0], words[1])
+
+
 def _streams(reading: Reading) -> Iterator[tuple[str, Place]]:
     for node in reading.tree.at("streams").items():
         if node.raw in OWN_PATHS:
             message = f"{node.raw} is a path of the server's own"
             reading.problem("E505", node.place, message, f"take another one, such as {node.raw}/agent")
+        _note_unreachable(reading, node, unreachable.path_words(node.raw))
         yield node.raw, node.place
 
 
@@ -119,7 +133,31 @@ def _timezone(reading: Reading) -> ZoneInfo:
         return ZoneInfo(node.raw)
     except (KeyError, ValueError, OSError):  # "Europe" is a folder of the data base, "../x" is refused as a path.
         zones = available_timezones()
-        city = next((zone for zone in sorted(zones) if zone.startswith(f"{node.raw}/")), "")
-        help_text = f"a city follows, as in {city}" if city else did_you_mean(node.raw, zones) or _ZONE
-        reading.problem("E404", node.place, f"there is no time zone {shown(node.raw)}", help_text)
+        reading.problem("E404", node.place, f"there is no time zone {shown(node.raw)}", _meant_zone(node.raw, zones))
         return ZoneInfo("UTC")
+
+
+def _meant_zone(written: str, zones: Collection[str]) -> str:
+    """The zone of a region, of a city, of an abbreviation; one of nearly this name."""
+    in_region = next((zone for zone in sorted(zones) if zone.startswith(f"{written}/")), "")
+    if in_region:
+        return f"a city follows, as in {in_region}"
+    city = "/" + written.strip().replace(" ", "_").casefold()
+    of_city = next((zone for zone in sorted(zones) if zone.casefold().endswith(city)), "")
+    if zone := _ABBREVIATED.get(written.upper()) or of_city:
+        return f'did you mean "{zone}"?'
+    return did_you_mean(written, zones) or _ZONE
+
+
+#: Abbreviations that the data base does not know, or that do not know summer time.
+_ABBREVIATED = {
+    **dict.fromkeys(("PST", "PDT", "PT"), "America/Los_Angeles"),
+    **dict.fromkeys(("MDT", "MT"), "America/Denver"),
+    **dict.fromkeys(("CST", "CDT", "CT"), "America/Chicago"),
+    **dict.fromkeys(("EDT", "ET"), "America/New_York"),
+    **dict.fromkeys(("BST", "UK"), "Europe/London"),
+    **dict.fromkeys(("CEST", "MEZ", "MESZ"), "Europe/Berlin"),
+    **dict.fromkeys(("AEST", "AEDT"), "Australia/Sydney"),
+    "IST": "Asia/Kolkata",
+    "JST": "Asia/Tokyo",
+}

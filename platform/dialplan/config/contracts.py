@@ -1,5 +1,6 @@
 """An agent's functions: what the file says of each, held against the code that runs it."""
 
+import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 
 from jsonschema import Draft7Validator
 
+from dialplan.config import plugin_sources
 from dialplan.config.model import Builtin, Endpoint, Function, Http, Json, OnInterrupt
 from dialplan.config.parameters import parameters_problems
 from dialplan.config.plugins import Plugin, PluginFunction
@@ -101,15 +103,27 @@ def _lost_its_way_to_run(reading: Reading, node: Node) -> bool:
 
 
 def _note_unknown_function(reading: Reading, name: Node, plugins: list[Plugin]) -> None:
+    elsewhere = _elsewhere(reading, name.raw)
     if not plugins:
         usual = "name its module under plugins:, or give it http: or endpoint:"
-        help_text = did_you_mean(name.raw, Builtin) or usual
+        help_text = did_you_mean(name.raw, Builtin) or elsewhere or usual
         reading.problem("E303", name.place, f"no plugin has a function {name.raw}", help_text)
         return
     known = {function for plugin in plugins for function in plugin.functions}
-    help_text = did_you_mean(name.raw, [*known, *Builtin]) or f"it has: {listed(known) or 'no public function'}"
+    near = did_you_mean(name.raw, [*known, *Builtin])
+    help_text = near or elsewhere or f"it has: {listed(known) or 'no public function'}"
     modules = ", ".join(plugin.module for plugin in plugins)
     reading.problem("E303", name.place, f"there is no function {name.raw} in {modules}", help_text)
+
+
+def _elsewhere(reading: Reading, name: str) -> str:
+    """Which plugin has the function, or one of nearly this name, that the agent does not list."""
+    in_files = plugin_sources.public_functions(reading.project.layers.root)
+    if name not in in_files:
+        near = difflib.get_close_matches(name[:100], in_files, n=1, cutoff=0.8)
+        return f"{in_files[near[0]]} has {near[0]}" if near else ""
+    listed_already = [node.raw for node in reading.tree.at("plugins").items()]
+    return f"{in_files[name]} has it: write plugins: [{', '.join([*listed_already, in_files[name]])}]"
 
 
 def _http(reading: Reading, node: Node, http: Node) -> Http | None:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dialplan.config.keys import hidden, masked
+
 
 class Severity(StrEnum):
     """An error sets its agent aside; a warning does not."""
@@ -49,6 +51,11 @@ class Problem:
     place: Place
     message: str
     help: str = ""
+
+    def __post_init__(self) -> None:
+        # Whoever words a problem may quote the file. Tickets and logs of builds are no place for a key.
+        object.__setattr__(self, "message", masked(self.message))
+        object.__setattr__(self, "help", masked(self.help))
 
     @property
     def severity(self) -> Severity:
@@ -106,12 +113,17 @@ CODES: Mapping[str, str] = {
     "E701": "a rehearsal that expects nothing",
     "E702": "a rehearsal of a function that the agent does not have",
     "E703": "a rehearsal's arguments that do not fit the function",
+    "W101": "a number that loses a part",
     "W201": "a prompt that Deepgram would cut",
     "W202": "a template where none is filled in",
+    "W203": "a variable in single braces",
     "W301": "required here, optional there",
+    "W401": "a model that Deepgram is not known to have",
+    "W402": "a voice in another language",
     "W501": "an agent that nobody can reach",
     "W502": "a file that is not read",
     "W503": "a project without agents",
+    "W504": "a route that is never taken",
     "W601": "a key that stands in the file",
 }
 
@@ -147,7 +159,7 @@ def picture(problem: Problem, texts: Mapping[str, str]) -> str:
         problem: the mistake.
         texts: the files' contents by name, as far as they could be read.
     """
-    return _picture(problem, lines_of(texts.get(problem.place.file, "")))
+    return as_text([problem], texts)
 
 
 def _picture(problem: Problem, lines: Sequence[str]) -> str:
@@ -190,8 +202,20 @@ def _window(line: str, column: int) -> tuple[str, int]:
 
 def as_text(problems: Sequence[Problem], texts: Mapping[str, str]) -> str:
     """All mistakes for a person's eyes."""
-    lines = {file: lines_of(texts.get(file, "")) for file in {problem.place.file for problem in problems}}
+    lines = {file: lines_of(masked(texts.get(file, ""))) for file in {problem.place.file for problem in problems}}
+    for problem in problems:
+        if problem.code == "W601":
+            _hide(lines[problem.place.file], problem.place)
     return "\n\n".join(_picture(problem, lines[problem.place.file]) for problem in problems)
+
+
+def _hide(lines: list[str], place: Place) -> None:
+    """A key is not shown in the picture of its line either, nor in that of any other mistake there."""
+    for number in range(place.line, min(place.end_line, len(lines)) + 1):
+        line = lines[number - 1] if number <= len(lines) else ""
+        begin = place.column - 1 if number == place.line else 0
+        end = place.end_column - 1 if number == place.end_line else len(line)
+        lines[number - 1 : number] = [line[:begin] + hidden(line[begin:end]) + line[end:]]
 
 
 def as_json(problems: Sequence[Problem]) -> str:

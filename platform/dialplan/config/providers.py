@@ -126,6 +126,7 @@ def _voice(reading: Reading, node: Node) -> Voice:
         known = {"provider", *_VOICE_NEEDS[provider], *_VOICE_ALSO.get(provider, ())}
         _note_unknown(reading, node, provider, [key for key, _ in entries(node) if key not in known])
         _check_voice_name(reading, node, provider)
+        _check_expressivity(reading, node, provider)
     endpoint = _endpoint(reading, node.get("endpoint"))
     options.pop("endpoint", None)
     return Voice(provider, options, endpoint)
@@ -139,6 +140,13 @@ def _check_voice_name(reading: Reading, node: Node, provider: str) -> None:
         reading.problem("E402", voice.place, "a voice of cartesia needs mode and id", "voice: {mode: id, id: …}")
     elif provider != "cartesia" and isinstance(voice.value, Mapping):
         reading.problem("E103", voice.place.beginning(), f"the voice of {provider} is a name", "as in voice: alloy")
+
+
+def _check_expressivity(reading: Reading, node: Node, provider: str) -> None:
+    model = node.at("model").raw
+    if provider == "deepgram" and node.get("expressivity") and model.startswith("aura-"):
+        help_text = "remove it, or take a flux voice, such as flux-alexis-en"
+        reading.problem("E405", node.key_place("expressivity"), f"{model} has no expressivity", help_text)
 
 
 def _endpoint(reading: Reading, node: Node | None) -> Endpoint | None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dialplan.config import secret, template_mistakes, templates
+from dialplan.config import keys, secret, template_mistakes, templates
 from dialplan.config.layers import Layers, reason
 from dialplan.config.places import places_inside, whole_file
 from dialplan.config.plugins import PluginLoader
-from dialplan.config.problems import Place, Problem, shown
+from dialplan.config.problems import Place, Problem, did_you_mean, shown
 from dialplan.config.secret import Secret
 from dialplan.config.source import Node
 from dialplan.config.template_mistakes import TemplateMistake
@@ -97,10 +97,13 @@ class Reading:
             if node is None:
                 return None
             self._note_secrets(node)
+            self._note_keys(node)
         assert isinstance(node.value, str)
         found = template_mistakes.mistakes(node.value, names)
         if not found and values is not None and names is not None:
             found = tuple(template_mistakes.filling_mistakes(node.value, values))
+        if values is not None:
+            found = [*found, *template_mistakes.single_braces(node.value, names or ())]
         self._note_mistakes(node, found)
         return Template(node.value)
 
@@ -130,7 +133,7 @@ class Reading:
         path = self._find(written)
         if path is None:
             message = f"there is no file {shown(written)}, neither beside the agent file nor in the project's folder"
-            self.problem("E205", node.place, message)
+            self.problem("E205", node.place, message, self._meant_file(written))
             return None
         try:
             return whole_file(layers.name(path), layers.text(path))
@@ -153,23 +156,52 @@ class Reading:
                 return root / path.relative_to(root.resolve())
         return None
 
+    def _meant_file(self, written: str) -> str:
+        """A file of nearly this name; backslashes turned round."""
+        path = written.replace("\\", "/")
+        if re.match(r"[A-Za-z]:/|/|~", path):
+            return "write where it lies in the project, as in prompts/bakery.md"
+        if path != written:
+            return f"write it with forward slashes: {path}"
+        for folder in dict.fromkeys((self.file.parent, self.project.layers.root)):
+            beside = _names_in(folder, path.rpartition("/")[0])
+            if near := did_you_mean(path, beside):
+                return near
+        return ""
+
     def _note_secrets(self, node: Node) -> None:
         for match, place in self.secrets_in(node):
             self.problem("E204", place, f"{match[0]} cannot stand in here: the model would get it", secret.NOT_HERE)
 
+    def _note_keys(self, node: Node) -> None:
+        found = keys.written_out("", node.raw)
+        for place in self.places(node, [(one.start, one.end - one.start) for one in found]):
+            self.problem("W601", place, keys.HEARD, "take it out")
+
     def secrets_in(self, node: Node) -> list[tuple[re.Match[str], Place]]:
         """Every `${NAME}` of a text, with its place."""
         found = list(secret.REFERENCE.finditer(node.raw))
-        return list(zip(found, self._places(node, [(m.start(), len(m[0])) for m in found]), strict=True))
+        return list(zip(found, self.places(node, [(m.start(), len(m[0])) for m in found]), strict=True))
 
-    def _places(self, node: Node, parts: list[tuple[int, int]]) -> list[Place]:
+    def places(self, node: Node, parts: list[tuple[int, int]]) -> list[Place]:
+        """The places of parts of a text: offset and length of each."""
         text = self.project.layers.texts[node.place.file]
         return places_inside(node, text, parts) if parts else []
 
     def _note_mistakes(self, node: Node, found: Sequence[TemplateMistake]) -> None:
-        places = self._places(node, [(mistake.offset, mistake.length) for mistake in found])
+        places = self.places(node, [(mistake.offset, mistake.length) for mistake in found])
         for mistake, place in zip(found, places, strict=True):
             self.problem(mistake.code, place, mistake.message, mistake.help)
+
+
+def _names_in(root: Path, folder: str) -> list[str]:
+    """The files in a folder, by their paths from the root; none where it cannot be looked into."""
+    if ".." in folder.split("/"):
+        return []
+    try:
+        return sorted(path.relative_to(root).as_posix() for path in (root / folder).iterdir() if path.is_file())
+    except (OSError, ValueError):
+        return []
 
 
 def entries(node: Node | None) -> Iterator[tuple[str, Node]]:

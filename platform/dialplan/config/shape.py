@@ -12,6 +12,7 @@ from typing import Any
 from jsonschema import Draft7Validator, ValidationError
 from jsonschema.validators import extend
 
+from dialplan.config.keys import is_secret_name
 from dialplan.config.problems import Problem, did_you_mean, lines_of, listed, shown
 from dialplan.config.source import Node
 
@@ -138,6 +139,11 @@ def _wrong_kind(error: _Error, node: Node) -> Iterator[Problem]:
     else:
         kinds = " or ".join(KINDS[kind] for kind in wanted)
         message = f"this must be {kinds}, not {kind_of(node)}" if node.raw or node.value else f"here belongs {kinds}"
+        if is_secret_name(str(error.absolute_path[-1])) and isinstance(node.value, int | float):
+            yield Problem(
+                "E103", node.place, f"this must be {kinds}, not a number", 'write "${NAME}", and NAME into .env'
+            )
+            return
         yield Problem("E103", node.place, message, _right_kind(wanted, node))
 
 

@@ -74,6 +74,20 @@ def filling_mistakes(written: str, variables: Mapping[str, object]) -> list[Temp
     return [_filling_mistake(Tagged(written), reasons[0])]
 
 
+def single_braces(written: str, names: Collection[str]) -> list[TemplateMistake]:
+    """Variables in single braces, as other systems have them: nothing fills them in, and they are read out."""
+    found = []
+    for match in _SINGLE_BRACES.finditer(written) if "{" in written else ():
+        if match[1] in names or match[1] in _FACTS:
+            words = (f"{match[0]} is not filled in, and is read out as it stands", f"write {{{{ {match[1]} }}}}")
+            found.append(TemplateMistake("W203", match.start(), len(match[0]), *words))
+    return found[:_MOST]
+
+
+_FACTS = frozenset(f"call.{name}" for name in FACT_NAMES)
+_SINGLE_BRACES = re.compile(r"(?<![{\\$])\{ ?([A-Za-z_][A-Za-z0-9_.]*) ?\}(?!\})")
+
+
 class _Anything(Params):
     def __missing__(self, name: str) -> str:
         return "1"
@@ -141,7 +155,7 @@ def _free(node: nodes.Node, bound: frozenset[str]) -> Iterator[nodes.Name]:
 
 
 def _unknown_name(text: Tagged, node: nodes.Name, known: set[str]) -> TemplateMistake:
-    help_text = did_you_mean(node.name, known) or "put it under variables:, or correct the name"
+    help_text = _meant_name(node.name, known) or "put it under variables:, or correct the name"
     words = (f'there is no name "{node.name}"', help_text)
 
     def is_it(tag: Any, index: int) -> bool:
@@ -149,6 +163,23 @@ def _unknown_name(text: Tagged, node: nodes.Name, known: set[str]) -> TemplateMi
         return _sign(tag, index) == node.name and before not in (".", "|") and after != "="
 
     return _at_word(text, node.lineno, is_it, "E202", words)
+
+
+def _meant_name(name: str, known: set[str]) -> str:
+    """A variable of nearly this name, or a fact of the call without its `call.`."""
+    fact = _ALSO_CALLED.get(name.lower(), name)
+    if fact in FACT_NAMES:
+        return f"write call.{fact}"
+    if name == "variables":
+        return "write the variable's name alone"
+    if name in ("today", "date", "time", "datetime"):
+        return "write now, as in now.strftime('%A, %d %B')"
+    near = did_you_mean(name, known)
+    return near or did_you_mean(name, FACT_NAMES).replace('"', '"call.', 1)
+
+
+#: What people call the facts of a call.
+_ALSO_CALLED = dict.fromkeys(("caller", "phone", "phone_number", "caller_number", "caller_id", "from_"), "from")
 
 
 def _sign(words: Any, index: int) -> str:
