@@ -16,7 +16,7 @@ from typing import Any
 import click
 import uvloop
 
-from bench import experiments, report, servers
+from bench import experiments, files, report, servers
 from bench.calls import Service
 from bench.experiments import EXPERIMENTS, Plan
 from bench.measure import Bench
@@ -67,6 +67,16 @@ def write_report(file: Path, page: Path) -> None:
     page.write_text(report.on_page(page.read_text(), report.tables(results)))
     for path in (page, *plots.draw(results, page.with_suffix(""))):
         click.echo(f"wrote {path}", err=True)
+
+
+@main.command("files")
+@click.option("--agents", default=1000, show_default=True, type=click.IntRange(1), help="How many.")
+@click.option(
+    "--repeats", default=3, show_default=True, type=click.IntRange(1), help="How often; medians are reported."
+)
+def measure_files(agents: int, repeats: int) -> None:
+    """What many agent files cost: to check, to reload one, to find who answers."""
+    click.echo(files.tables(files.measure(agents, repeats)))
 
 
 async def _measure(

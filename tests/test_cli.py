@@ -1,6 +1,9 @@
 """The commands, as somebody types them."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -188,3 +191,20 @@ def test_show_of_a_file_with_mistakes_still_shows_it_and_of_none_says_which_ther
     worse, none = run("show", "--root", root, "worse"), run("show", "--root", root, "god")
     assert (worse.exit_code, worse.stderr) == (2, "dialplan: worse has mistakes; see: dialplan check\n")
     assert (none.exit_code, none.stderr) == (2, 'dialplan: there is no agent god; did you mean "good"?\n')
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_check_has_colours_on_a_terminal_unless_somebody_wants_none(
+    root: Path, variables: dict[str, str], coloured: bool
+) -> None:
+    bad(root)
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "dialplan", "check", "--root", str(root)]
+    subprocess.run(command, stdout=theirs, env={**os.environ, "NO_COLOR": "", **variables}, timeout=30, check=False)
+    os.close(theirs)
+
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+
+    assert ("\x1b[31m" in shown) is coloured
+    assert 'unknown key "voise"' in shown

@@ -4,14 +4,14 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from socket import socket
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 from dotenv import load_dotenv
@@ -22,7 +22,7 @@ from dialplan.config import editor, problems, resolved, shape
 from dialplan.config.dialplan import Dialplan, Route
 from dialplan.config.loading import Loader, Loading, load
 from dialplan.config.model import Agent
-from dialplan.config.problems import Problem, Severity
+from dialplan.config.problems import Ink, Problem, Severity
 from dialplan.errors import ConfigError, DialplanError
 from dialplan.facts import Call
 from dialplan.server import serve as server
@@ -144,7 +144,7 @@ def check(root: Path, format_: str, no_env: bool, strict: bool) -> None:
             click.echo(problems.as_github(found), nl=bool(found))
         case _:
             if found:
-                click.echo(problems.as_text(found, loading.texts) + "\n")
+                click.echo(problems.as_text(found, loading.texts, _painted(sys.stdout)) + "\n")
             click.echo(_summary(loading))
     sys.exit(1 if problems.has_errors(found) or (strict and found) else 0)
 
@@ -208,7 +208,11 @@ def show(root: Path, agent: str, as_json: bool) -> None:
     if tree is None:
         _agent(_loaded(root, demand_secrets=False), agent)  # Says why.
         return
-    click.echo(resolved.as_json(tree) if as_json else resolved.as_yaml(tree, lambda text: click.style(text, dim=True)))
+    click.echo(
+        resolved.as_json(tree)
+        if as_json
+        else resolved.as_yaml(tree, lambda text: _painted(sys.stdout)(text, Ink.GUTTER))
+    )
 
 
 @main.command()
@@ -301,9 +305,25 @@ def _agent(loading: Loading, name: str) -> Agent:
     )
 
 
+_COLOURS: Mapping[Ink, dict[str, Any]] = {
+    Ink.PLACE: {"bold": True},
+    Ink.MESSAGE: {"bold": True},
+    Ink.ERROR: {"fg": "red", "bold": True},
+    Ink.WARNING: {"fg": "yellow", "bold": True},
+    Ink.GUTTER: {"fg": "blue", "bold": True},
+}
+
+
+def _painted(stream: TextIO) -> problems.Paint:
+    """Colours where a person looks at a terminal, and does without only if asked to (https://no-color.org)."""
+    if not stream.isatty() or os.environ.get("NO_COLOR"):
+        return lambda text, ink: text
+    return lambda text, ink: click.style(text, **_COLOURS[ink])
+
+
 def _show_problems(loading: Loading) -> None:
     if loading.problems:
-        click.echo(problems.as_text(loading.problems, loading.texts) + "\n", err=True)
+        click.echo(problems.as_text(loading.problems, loading.texts, _painted(sys.stderr)) + "\n", err=True)
     for name in loading.set_aside:
         click.echo(f"dialplan: {name} is set aside until its file is corrected; the others answer", err=True)
 

@@ -5,7 +5,7 @@ Mistakes are collected, never thrown one by one. Every code has a section in doc
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -162,29 +162,49 @@ def picture(problem: Problem, texts: Mapping[str, str]) -> str:
     return as_text([problem], texts)
 
 
-def _picture(problem: Problem, lines: Sequence[str]) -> str:
-    place = problem.place
-    head = f"{place}  {problem.severity} {problem.code}: {problem.message}"
+class Ink(StrEnum):
+    """The parts of a picture that a terminal shows in colours of their own."""
+
+    PLACE = "place"
+    MESSAGE = "message"
+    ERROR = "error"
+    WARNING = "warning"
+    GUTTER = "gutter"
+
+
+#: Gives a piece of the picture its colour.
+Paint = Callable[[str, Ink], str]
+
+
+def _unpainted(text: str, ink: Ink) -> str:
+    return text
+
+
+def _picture(problem: Problem, lines: Sequence[str], paint: Paint) -> str:
+    place, ink = problem.place, Ink(problem.severity.value)
+    kind = paint(f"{problem.severity} {problem.code}", ink)
+    head = f"{paint(str(place), Ink.PLACE)}  {kind}: {paint(problem.message, Ink.MESSAGE)}"
     if place.line > len(lines):
-        return head + (f"\n  = {problem.help}" if problem.help else "")
-    return "\n".join([head, *_excerpt(place, lines[place.line - 1], problem.help)])
+        return head + (f"\n  {paint('=', Ink.GUTTER)} {problem.help}" if problem.help else "")
+    return "\n".join([head, *_excerpt(problem, lines[place.line - 1], lambda text: paint(text, ink), paint)])
 
 
 #: Columns of a line that are shown: a prompt may be one line of a thousand words.
 _WIDTH = 140
 
 
-def _excerpt(place: Place, line: str, help_text: str) -> list[str]:
-    number = str(place.line)
-    gutter = " " * len(number)
+def _excerpt(problem: Problem, line: str, mark: Callable[[str], str], paint: Paint) -> list[str]:
+    place, number = problem.place, str(problem.place.line)
     end = place.end_column if place.end_line == place.line else len(line) + 1
     shown_line, column = _window(line, place.column)
     room = len(shown_line) + 1 - column
     carets = "^" * max(1, min(end - place.column, room))
+    pointing = mark(f"{carets} {problem.help}".rstrip())
+    gutter = paint(f"{' ' * len(number)} |", Ink.GUTTER)
     return [
-        f"{gutter} |",
-        f"{number} | {shown_line}".rstrip(),
-        f"{gutter} | {' ' * (column - 1)}{carets} {help_text}".rstrip(),
+        gutter,
+        f"{paint(f'{number} |', Ink.GUTTER)} {shown_line}".rstrip(),
+        f"{gutter} {' ' * (column - 1)}{pointing}",
     ]
 
 
@@ -200,13 +220,19 @@ def _window(line: str, column: int) -> tuple[str, int]:
     return before + part + after, column - start + len(before)
 
 
-def as_text(problems: Sequence[Problem], texts: Mapping[str, str]) -> str:
-    """All mistakes for a person's eyes."""
+def as_text(problems: Sequence[Problem], texts: Mapping[str, str], paint: Paint = _unpainted) -> str:
+    """All mistakes for a person's eyes.
+
+    Args:
+        problems: the mistakes.
+        texts: the files' contents by name, as far as they could be read.
+        paint: colours, where a terminal has them.
+    """
     lines = {file: lines_of(masked(texts.get(file, ""))) for file in {problem.place.file for problem in problems}}
     for problem in problems:
         if problem.code == "W601":
             _hide(lines[problem.place.file], problem.place)
-    return "\n\n".join(_picture(problem, lines[problem.place.file]) for problem in problems)
+    return "\n\n".join(_picture(problem, lines[problem.place.file], paint) for problem in problems)
 
 
 def _hide(lines: list[str], place: Place) -> None:
