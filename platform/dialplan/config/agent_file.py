@@ -1,6 +1,7 @@
 """One agent file → one `Agent`, or every reason why not."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -10,7 +11,7 @@ from dialplan.config.problems import Place, Problem, did_you_mean, has_errors, s
 from dialplan.config.reading import Project, Reading
 from dialplan.config.rehearsals import rehearsals
 from dialplan.config.shape import shape_problems, without_refused
-from dialplan.config.source import Node
+from dialplan.config.source import Node, repeats_of
 from dialplan.config.templates import Template
 
 #: Characters of a prompt that Deepgram passes on to a model of its own; the rest is cut (docs: LLM models).
@@ -43,8 +44,17 @@ def read_agent(project: Project, file: Path) -> tuple[Agent | None, list[Problem
         return None, problems
     reading = Reading(project, file, fitting, resolved.tree, resolved.complete, problems)
     agent = _agent(reading)
-    reading.problems.sort(key=lambda problem: problem.place)
-    return (None if has_errors(reading.problems) else agent), reading.problems
+    found = sorted(_with_repeats(reading), key=lambda problem: problem.place)
+    return (None if has_errors(found) else agent), found
+
+
+def _with_repeats(reading: Reading) -> Iterator[Problem]:
+    """What is wrong behind `&name` counts where `*name` stands: the help names the lines."""
+    for problem in reading.problems:
+        text = reading.project.layers.texts.get(problem.place.file, "")
+        lines = repeats_of(text, problem.place.line) if "&" in text and problem.code > "E1" else []
+        used = " and ".join(f"{name} in line {line}" for name, line in lines[:3])
+        yield replace(problem, help=f"{problem.help} (used by {used})".lstrip()) if used else problem
 
 
 def _root(tree: Node) -> Place:

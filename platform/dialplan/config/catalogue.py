@@ -76,6 +76,9 @@ def _note_listen(reading: Reading, model: Node, part: Mapping[str, Any]) -> None
     if model.raw in _voice_names():
         reading.problem("W401", model.place, f"{model.raw} is a voice, not a model that listens", _VOICE)
         return
+    if model.raw.startswith("model:"):
+        reading.problem("W401", model.place, "behind the colon a space is missing", f"write model: {model.raw[6:]}")
+        return
     begun = next((f'did you mean "{name}"?' for name in part["models"] if name.startswith(f"{model.raw}-")), "")
     help_text = did_you_mean(model.raw, part["models"]) or begun or "usual are nova-3 and flux-general-en"
     _note(reading, model, f"{shown(model.raw)} is not in our list of models that listen", part["date"], help_text)

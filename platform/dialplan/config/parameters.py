@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 from jsonschema import Draft7Validator
 
+from dialplan.config.corrections import of_kind
 from dialplan.config.problems import Place, Problem, did_you_mean, listed, shown
 from dialplan.config.shape import KINDS, kind_of, relation
 from dialplan.config.source import Node
@@ -68,7 +69,11 @@ def _wrong_schema(error: _Error, parameters: Node) -> _Words:
     if ("boolean" in wanted and "object" in wanted) or error.validator == "anyOf":
         return node.place, f"a parameter is described by keys and values, not by {kind_of(node)}", _DESCRIBED
     if wanted:
-        return node.place, f"this must be {' or '.join(KINDS[kind] for kind in wanted)}, not {kind_of(node)}", ""
+        return (
+            node.place,
+            f"this must be {' or '.join(KINDS[kind] for kind in wanted)}, not {kind_of(node)}",
+            of_kind(wanted, node, {}),
+        )
     return node.place, "this cannot stand in a JSON Schema", "see docs/agent-file.md#parameters"
 
 
@@ -124,7 +129,8 @@ def _refused(error: _Error, arguments: Node) -> Iterator[_Words]:
         case "additionalProperties":
             return  # `_untaken` says so.
         case "type":
-            yield node.place, f"it must be {_kinds(_as_list(wanted))}, not {kind_of(node)}", ""
+            help_text = of_kind(_as_list(wanted), node, {}) if set(_as_list(wanted)) <= KINDS.keys() else ""
+            yield node.place, f"it must be {_kinds(_as_list(wanted))}, not {kind_of(node)}", help_text
         case "enum":
             choices = [str(choice) for choice in wanted]
             yield node.place, f"{shown(str(error.instance))} is not possible", f"possible: {', '.join(choices)}"

@@ -122,6 +122,8 @@ def _voice(reading: Reading, node: Node) -> Voice:
     options: dict[str, Any] = reading.json(node)
     provider = str(options.pop("provider", "deepgram"))
     if node.get("provider") or not reading.refused_in(node):  # Else it may have been another provider.
+        if _is_called_voice(reading, node, provider):
+            return Voice(provider, options)
         _note_missing(reading, node, provider, _VOICE_NEEDS[provider])
         known = {"provider", *_VOICE_NEEDS[provider], *_VOICE_ALSO.get(provider, ())}
         _note_unknown(reading, node, provider, [key for key, _ in entries(node) if key not in known])
@@ -130,6 +132,16 @@ def _voice(reading: Reading, node: Node) -> Voice:
     endpoint = _endpoint(reading, node.get("endpoint"))
     options.pop("endpoint", None)
     return Voice(provider, options, endpoint)
+
+
+def _is_called_voice(reading: Reading, node: Node, provider: str) -> bool:
+    """`{provider: deepgram, voice: …}`, as other providers have it."""
+    voice = node.get("voice")
+    if provider != "deepgram" or voice is None or node.get("model"):
+        return False
+    help_text = f"write model: {voice.raw or 'aura-2-thalia-en'}"
+    reading.problem("E405", node.key_place("voice"), "deepgram has no voice; its voices are models", help_text)
+    return True
 
 
 def _check_voice_name(reading: Reading, node: Node, provider: str) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 from jsonschema import Draft7Validator, ValidationError
 from jsonschema.validators import extend
 
+from dialplan.config import corrections
 from dialplan.config.keys import is_secret_name
-from dialplan.config.problems import Problem, did_you_mean, lines_of, listed, shown
+from dialplan.config.problems import Problem, did_you_mean, lines_of, shown
 from dialplan.config.source import Node
 
 # jsonschema's ValidationError; its type stubs allow "not set" for every field, which none of a raised one is.
@@ -115,17 +116,35 @@ def _unknown_keys(error: _Error, node: Node) -> Iterator[Problem]:
     known = error.schema.get("properties", {})
     for index, key in enumerate(_unknown(error.instance, known, error.schema.get("patternProperties", {}))):
         # To look for a near word takes a moment, and a file that is none of ours has thousands of keys.
-        near = did_you_mean(key, known) if index < _MOST_SUGGESTIONS else ""
-        suggestion = near or f"known here: {listed(known, most=20)}"
-        yield Problem("E104", node.key_place(key), f"unknown key {shown(key)}", suggestion)
+        near = corrections.of_key(key, known, schema()) if index < _MOST_SUGGESTIONS else ""
+        if key.isdecimal() and node.at(key).value is None:
+            near = "a decimal number is written with a point: 0.3"
+        if _is_name_of_function(error):
+            near = f"write - name: {key}, and what follows in lines of their own below it"
+        yield Problem("E104", node.key_place(key), f"unknown key {shown(key)}", near or corrections.known_here(known))
 
 
 def _missing_keys(error: _Error, node: Node) -> Iterator[Problem]:
     if isinstance(error.instance, dict):
         for key in error.validator_value:
-            if key not in error.instance:
+            if key not in error.instance and not _is_there(key, error):
                 help_text = _example(error.schema, key)
                 yield Problem("E102", node.place.beginning(), f'the key "{key}" is missing', help_text)
+
+
+def _is_name_of_function(error: _Error) -> bool:
+    """Whether the only key of a function is its name: `- get_price: {…}`."""
+    known = error.schema.get("properties", {})
+    return "on_interrupt" in known and len(error.instance) == 1 and not error.instance.keys() & known.keys()
+
+
+def _is_there(key: str, error: _Error) -> bool:
+    """Whether a key stands there that nobody knows and that may be the one that is missing."""
+    if _is_name_of_function(error):
+        return True
+    known, patterns = error.schema.get("properties", {}), error.schema.get("patternProperties", {})
+    unknown = _unknown(error.instance, known, patterns)
+    return any(corrections.may_be(written, key) for written in unknown[:_MOST_SUGGESTIONS])
 
 
 def _wrong_kind(error: _Error, node: Node) -> Iterator[Problem]:
@@ -144,28 +163,10 @@ def _wrong_kind(error: _Error, node: Node) -> Iterator[Problem]:
                 "E103", node.place, f"this must be {kinds}, not a number", 'write "${NAME}", and NAME into .env'
             )
             return
-        yield Problem("E103", node.place, message, _right_kind(wanted, node))
+        yield Problem("E103", node.place, message, corrections.of_kind(wanted, node, error.schema))
 
 
 _PHONE_NUMBER = re.compile(r"\+?[0-9]+")
-
-
-def _right_kind(wanted: list[str], node: Node) -> str:
-    """The value as it would be right, where that is a matter of quotes or brackets."""
-    if not node.raw or isinstance(node.value, tuple | Mapping):
-        return ""
-    if "string" in wanted:
-        return f'put quotes around it: "{node.raw}"'
-    if wanted == ["array"]:
-        return f'write it as a list: ["{node.raw}"]'
-    if "boolean" in wanted:
-        return f"write {_BOOLEANS[node.raw.lower()]}" if node.raw.lower() in _BOOLEANS else ""
-    if node.style and re.fullmatch(r"[-+]?[0-9.]+", node.raw):
-        return f"write it without quotes: {node.raw}"
-    return ""
-
-
-_BOOLEANS = {**dict.fromkeys(("yes", "on", "true"), "true"), **dict.fromkeys(("no", "off", "false"), "false")}
 
 
 def _with_corrected_lines(problems: list[Problem], texts: Mapping[str, str]) -> Iterator[Problem]:
@@ -178,7 +179,9 @@ def _with_corrected_lines(problems: list[Problem], texts: Mapping[str, str]) -> 
     lines = {file: lines_of(texts[file]) for file in {file for file, _ in unquoted}}
     for problem in problems:
         where = (problem.place.file, problem.place.line)
-        if problem.code == "E006":
+        if problem.code == "E006" and "number 0" in problem.message:
+            yield replace(problem, help='write it in quotes, in full, with a plus and the country: "+44…"')
+        elif problem.code == "E006":
             corrected = _corrected(lines[where[0]][where[1] - 1], unquoted[where])
             yield replace(problem, help=f"write: {corrected}")
         else:
@@ -193,7 +196,7 @@ def _corrected(line: str, numbers: set[tuple[int, int]]) -> str:
 
 def _not_one_of(error: _Error, node: Node) -> Iterator[Problem]:
     choices = [str(choice) for choice in error.validator_value]
-    suggestion = did_you_mean(node.raw, choices) or f"possible: {', '.join(choices)}"
+    suggestion = did_you_mean(node.raw.strip(corrections.CURLY), choices) or f"possible: {', '.join(choices)}"
     yield Problem("E105", node.place, f"{shown(node.raw)} is not possible here", suggestion)
 
 
@@ -215,7 +218,9 @@ def relation(error: _Error) -> str:
 def _wrong_form(error: _Error, node: Node) -> Iterator[Problem]:
     # Of a refused key (propertyNames) the instance is the key and the path leads to its mapping.
     place = node.key_place(error.instance) if isinstance(node.value, Mapping) else node.place
-    yield Problem("E107", place, f"{shown(error.instance)} cannot stand here", error.schema.get("x-form", ""))
+    written = corrections.of_form(list(error.absolute_path), error.instance, str(error.validator_value))
+    help_text = written or error.schema.get("x-form", "")
+    yield Problem("E107", place, f"{shown(error.instance)} cannot stand here", help_text)
 
 
 def _wrong_size(error: _Error, node: Node) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ self-referring, that raises. What the values mean is not known here.
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -131,6 +132,36 @@ def read(file: str, text: str) -> tuple[Node | None, list[Problem]]:
         problem = syntax_problem(file, text, exc)
         known = {found.place.line for found in composer.problems}
         return None, [*composer.problems, *([] if problem.place.line in known else [problem])]
+
+
+def repeats_of(text: str, line: int) -> list[tuple[str, int]]:
+    """Every `*name` that brings in what stands in a line, with its own line."""
+    return [(f"*{name}", at) for name, first, last, at in _repeats(text) if first <= line <= last]
+
+
+@lru_cache(maxsize=16)
+def _repeats(text: str) -> list[tuple[str, int, int, int]]:
+    """Of every alias its name, the first and the last line of what it repeats, and its own line."""
+    extents: dict[str, tuple[int, int]] = {}
+    opened: list[tuple[str, int]] = []
+    found = []
+    events: Iterator[Any] = yaml.parse(text, Loader=_Loader)
+    try:
+        for event in events:
+            line, end = event.start_mark.line + 1, event.end_mark
+            if isinstance(event, yaml.AliasEvent) and event.anchor in extents:
+                found.append((event.anchor, *extents[event.anchor], line))
+            elif isinstance(event, yaml.ScalarEvent) and event.anchor:
+                extents[event.anchor] = line, end.line + 1
+            elif isinstance(event, yaml.CollectionStartEvent):
+                opened.append((event.anchor or "", line))
+            elif isinstance(event, yaml.CollectionEndEvent):
+                name, first = opened.pop()
+                # A block ends where the next line begins.
+                extents[name] = first, max(first, line - (end.column == 0))
+    except yaml.YAMLError:
+        pass
+    return found
 
 
 def merge(under: Node, over: Node) -> Node:

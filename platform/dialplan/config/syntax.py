@@ -59,6 +59,8 @@ _COMMENT = re.compile(r"\s+(#.*)?$")
 
 
 def _quoted(text: str) -> str:
+    # Quotes of a word processor around the whole were meant to be quotes.
+    text = text.strip().strip("“”„‟") if re.fullmatch(r"\s*[“”„‟][^“”„‟]*[“”„‟]\s*", text) else text
     quote = "'" if '"' in text else '"'
     return f"{quote}{text}{quote}"
 
@@ -74,6 +76,8 @@ class _Spot:
     """Line and column, from 0."""
     begun: tuple[int, int]
     """Where that begins which it was reading."""
+    begun_line: str
+    """The text of the line in which that begins."""
 
     @property
     def before(self) -> str:
@@ -96,7 +100,13 @@ def _explained(file: str, text: str, exc: yaml.MarkedYAMLError) -> Problem:
         return Problem("E002", Place(file), *_UNKNOWN)
     begun = exc.context_mark or mark
     line = lines[mark.line] if mark.line < len(lines) else ""
-    spot = _Spot(f"{exc.context} {exc.problem}", line, (mark.line, mark.column), (begun.line, begun.column))
+    spot = _Spot(
+        f"{exc.context} {exc.problem}",
+        line,
+        (mark.line, mark.column),
+        (begun.line, begun.column),
+        lines[begun.line] if begun.line < len(lines) else "",
+    )
     braces = _UNQUOTED_BRACES.match(line)
     if braces and mark.column >= braces.start(1):
         return braces_problem(Place(file, mark.line + 1, braces.start(1) + 1), text)
@@ -164,7 +174,11 @@ def _beginning(spot: _Spot) -> tuple[int, int]:
 
 
 def _bracket(spot: _Spot) -> tuple[int, int]:
-    return spot.at if spot.in_one_line else spot.begun
+    if not spot.in_one_line:
+        return spot.begun
+    # Before a colon stands the key, and before the key the comma is missing.
+    word = re.search(r"[\w-]+$", spot.before) if spot.line[spot.at[1] :].startswith(":") else None
+    return spot.at[0], word.start() if word else spot.at[1]
 
 
 def _colon(spot: _Spot) -> tuple[int, int]:
@@ -186,7 +200,27 @@ def _second_colon(spot: _Spot) -> _Words:
     if key is None:
         return "this line is indented too far for a key", _INDENT
     value = _COMMENT.sub("", spot.line[key.end() :])
+    if re.match(r"[\w.-]+, *\w+: ", value):
+        return "a second key in one line", f"write: {key[1].rstrip()} {{…: {value}}}, or each key in a line of its own"
     return "a second colon in one line", f"write: {spot.line[: key.end()].lstrip()}{_quoted(value)}"
+
+
+def _no_colon(spot: _Spot) -> _Words:
+    """A line in which a key and its value are not told apart, mostly because of one character."""
+    line = _COMMENT.sub("", spot.begun_line)
+    for said, pattern in _ALMOST_A_COLON:
+        key = re.match(rf"\s*((?:- +)*)([\w-]+){pattern}(.*)", line)
+        if key:
+            return said, f"write: {key[1]}{key[2]}: {key[3].strip()}"
+    return _NO_COLON
+
+
+_ALMOST_A_COLON = (
+    ("the colon in this line is another character that looks like one", r"\s*[：﹕︓∶꞉]\s*"),
+    ("behind the colon stands an invisible character that is no space", r":[\u00a0\u2000-\u200b\u202f\u3000\ufeff]\s*"),
+    ("behind the colon a space is missing", r":(?=[^\s:/])"),
+    ("between a key and its value stands a colon, not =", r"\s*=\s*"),
+)
 
 
 def _left_over(spot: _Spot) -> _Words:
@@ -233,7 +267,7 @@ _Row = tuple[str, Callable[[_Spot], tuple[int, int]], _Words | Callable[[_Spot],
 _IN_WORDS: tuple[_Row, ...] = (
     ("'\\t'", _here, ("a tab stands here; YAML is indented with spaces", "replace the tab by spaces")),
     ("mapping values are not allowed", _colon, _second_colon),
-    ("could not find expected ':'", _beginning, _NO_COLON),
+    ("could not find expected ':'", _beginning, _no_colon),
     ("sequence entries are not allowed", _here, _LIST),
     ("mapping keys are not allowed", _here, ("? means something special to YAML", _QUOTES)),
     ("expected <block end>", _here, _left_over),
