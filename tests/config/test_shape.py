@@ -1,5 +1,6 @@
 """The schema, and what it says in words."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -200,3 +201,31 @@ def test_thousands_of_mistakes_are_told_too(tmp_path: Path) -> None:
     text = PLAIN + "".join(f"key{number}: 1\n" for number in range(5000))
 
     assert codes(loaded(tmp_path, {"agents/a.yaml": text})) == ["E104"] * 5000
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("voise: x\n", "an agent's keys: deepgram, description, extends, "),
+        ("think: {provder: x}\n", "what may stand in think: context_length, endpoint, "),
+        ("functions: [{name: f, http: {ulr: x}}]\n", "what may stand in http: headers, json, method, "),
+        ("rehearsals: [{name: x, turns: [{calller: x}]}]\n", "what may stand in turns: agent, caller, "),
+    ],
+)
+def test_an_unknown_key_tells_which_there_are_and_where_they_are_explained(
+    tmp_path: Path, text: str, note: str
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "agent-file.md").read_text()
+
+    problem = next(p for p in loaded(tmp_path, {"agents/a.yaml": PLAIN + text}).problems if p.code == "E104")
+
+    assert problem.note.startswith(note)
+    section = problem.note.partition("(docs/agent-file.md#")[2].rstrip(")")
+    assert re.search(rf"(?im)^#+ {section.replace('-', ' ')}$", page)
+
+
+def test_where_nothing_near_is_known_the_keys_are_the_help_and_are_not_told_twice(tmp_path: Path) -> None:
+    problem = loaded(tmp_path, {"agents/a.yaml": PLAIN + "qqqqqqq: x\n"}).problems[0]
+
+    assert problem.help.startswith("known here: ")
+    assert problem.note == ""

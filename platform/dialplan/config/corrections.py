@@ -228,3 +228,18 @@ def known_here(known: Mapping[str, Any]) -> str:
     """What may stand in a mapping."""
     own = "; keys of your own begin with x-" if "numbers" in known else ""
     return f"known here: {listed(known, most=20)}{own}"
+
+
+#: Sections of docs/agent-file.md on the keys of a mapping.
+_SECTIONS = {"functions": "a-function", "turns": "rehearsals"}
+_SECTIONS |= {
+    name: name for name in ("listen", "think", "voice", "limits", "deepgram", "http", "endpoint", "rehearsals")
+}
+
+
+def known_there(known: Mapping[str, Any], path: Sequence[str | int]) -> str:
+    """Whose keys there are, and where they are explained."""
+    where = next((str(key) for key in reversed(path) if not isinstance(key, int)), "")
+    whose = f"what may stand in {where}" if where else "an agent's keys"
+    section = _SECTIONS.get(where, "keys" if not where else "")
+    return f"{whose}: {listed(known, most=30)}" + (f" (docs/agent-file.md#{section})" if section else "")

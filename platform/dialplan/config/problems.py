@@ -51,6 +51,8 @@ class Problem:
     place: Place
     message: str
     help: str = ""
+    note: str = ""
+    """What is worth knowing besides; shown to people only."""
 
     def __post_init__(self) -> None:
         # Whoever words a problem may quote the file. Tickets and logs of builds are no place for a key.
@@ -186,7 +188,10 @@ def _picture(problem: Problem, lines: Sequence[str], paint: Paint) -> str:
     head = f"{paint(str(place), Ink.PLACE)}  {kind}: {paint(problem.message, Ink.MESSAGE)}"
     if place.line > len(lines):
         return head + (f"\n  {paint('=', Ink.GUTTER)} {problem.help}" if problem.help else "")
-    return "\n".join([head, *_excerpt(problem, lines[place.line - 1], lambda text: paint(text, ink), paint)])
+    drawn = [head, *_excerpt(problem, lines[place.line - 1], lambda text: paint(text, ink), paint)]
+    if problem.note:
+        drawn.append(f"{' ' * len(str(place.line))} {paint('=', Ink.GUTTER)} {problem.note}")
+    return "\n".join(drawn)
 
 
 #: Columns of a line that are shown: a prompt may be one line of a thousand words.

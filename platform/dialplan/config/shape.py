@@ -121,7 +121,9 @@ def _unknown_keys(error: _Error, node: Node) -> Iterator[Problem]:
             near = "a decimal number is written with a point: 0.3"
         if _is_name_of_function(error):
             near = f"write - name: {key}, and what follows in lines of their own below it"
-        yield Problem("E104", node.key_place(key), f"unknown key {shown(key)}", near or corrections.known_here(known))
+        message, keys = f"unknown key {shown(key)}", corrections.known_here(known)
+        note = corrections.known_there(known, tuple(error.absolute_path)) if near else ""
+        yield Problem("E104", node.key_place(key), message, near or keys, note)
 
 
 def _missing_keys(error: _Error, node: Node) -> Iterator[Problem]:
