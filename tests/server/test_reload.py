@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -334,3 +334,35 @@ async def test_a_fault_of_our_own_while_reading_leaves_everything_as_it_was(
 
     await reload.now()
     assert said(reload.loading) == {"a": "two"}
+
+
+async def test_calls_on_the_line_lose_no_frame_while_files_are_saved_all_the_time(tmp_path: Path) -> None:
+    calls, frames = 5, 60
+    words = [bytes([16 * call + 1 + n % 15 for n in range(frames) for _ in range(160)]) for call in range(calls)]
+    sessions: list[ScriptedSession] = []
+    heard = asyncio.Event()
+
+    async def script(session: ScriptedSession) -> None:
+        await session.open()
+        sessions.append(session)
+        while not any(word in session.heard for word in words):
+            await session.hear(len(session.heard) + 1)
+        if sum(any(word in session.heard for word in words) for session in sessions) == calls:
+            heard.set()
+
+    async def save(number: int) -> None:
+        while not heard.is_set():
+            number += 1
+            write(tmp_path, {"plugins/test.py": PLUGIN.format(number), "agents/a.yaml": with_plugin(f"s{number}")})
+            await asyncio.sleep(0.02)  # The pace of the saves.
+
+    files = {"agents/a.yaml": with_plugin("s0"), "plugins/test.py": PLUGIN.format(0)}
+    async with watched(tmp_path, files, script) as server, AsyncExitStack() as stack:
+        for word in words:
+            caller = await stack.enter_async_context(placed(server.world.account, NUMBER, CALLER, Ear()))
+            await caller.connected.wait()
+            caller.speak(word)
+        await save(0)
+
+    assert server.taken
+    assert sorted(next(n for n, word in enumerate(words) if word in s.heard) for s in sessions) == list(range(calls))
