@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 
 from dialplan.config.model import Agent
 from dialplan.config.problems import Place, Problem
-
-#: Characters of a route that count; an address has 255 at most.
-_LONGEST = 300
+from dialplan.config.unreachable import LONGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Dialplan:
         """Every route that fits a number, the most specific first."""
         address = canonical(to)
         # Whoever calls chooses the address; what is longer than any route has no more prefixes to offer.
-        prefixes = (address[:length] + "*" for length in range(min(len(address), _LONGEST), -1, -1))
+        prefixes = (address[:length] + "*" for length in range(min(len(address), LONGEST), -1, -1))
         return [self.numbers[pattern] for pattern in (address, *prefixes) if pattern in self.numbers]
 
     def answer_stream(self, path: str, to: str) -> Route | None:

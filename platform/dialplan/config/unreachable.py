@@ -6,7 +6,7 @@ from urllib.parse import unquote
 _Words = tuple[str, str]
 """A message and its help."""
 
-#: Characters of an address that are compared with a beginning; dialplan.py looks no further.
+#: Characters of an address that are compared with a beginning: whoever calls chooses it, and it has 255 at most.
 LONGEST = 300
 
 
