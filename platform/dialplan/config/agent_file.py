@@ -6,7 +6,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 from dialplan.config import catalogue, contracts, digits, providers, secret, texts, unreachable
-from dialplan.config.model import Agent, Json, Limits, Think
+from dialplan.config.model import Agent, Json, Limits, Records, Think
 from dialplan.config.problems import Place, Problem, did_you_mean, has_errors, shown
 from dialplan.config.reading import Project, Reading
 from dialplan.config.rehearsals import rehearsals
@@ -85,6 +85,7 @@ def _agent(reading: Reading) -> Agent:
         plugins=tuple(node.raw for node in tree.at("plugins").items()),
         functions=functions,
         limits=Limits(**tree.at("limits").plain()) if tree.get("limits") else Limits(),
+        records=Records(**tree.at("records").plain()) if tree.get("records") else Records(),
         api_key=reading.text(tree.at("deepgram").get("api_key")),
         deepgram_url=reading.text(tree.at("deepgram").get("url")),
         settings=reading.json(tree.at("settings")) if tree.get("settings") else {},
