@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import ExitStack
 from typing import Any
 
 import asyncpg
@@ -30,15 +31,18 @@ BUSY_SECONDS = 2.0
 #: Seconds for opening a connection to PostgreSQL, and for one command.
 CONNECT_SECONDS = 5.0
 
+#: What is written is what callers have said: it stands in no message and no log.
+_POOL: dict[str, Any] = {"pool_size": 2, "max_overflow": 2, "hide_parameters": True}
 
-def opened(database: Database, *, writing: bool = True) -> AsyncEngine:
-    """Connections to a database, made when they are needed.
 
-    Args:
-        database: which.
-        writing: begin each transaction as a writer. SQLite cannot make one of a reader when others write too.
-    """
-    return _sqlite(database, writing) if database.file else _postgresql(database)
+def opened(database: Database) -> AsyncEngine:
+    """Connections to a database, made when they are needed. A transaction is a writer's, unless from `reading`."""
+    return _sqlite(database) if database.file else _postgresql(database)
+
+
+def reading(engine: AsyncEngine) -> AsyncEngine:
+    """The same connections, for transactions that only read: they wait for no writer."""
+    return engine.execution_options(reading=True)
 
 
 def _postgresql(database: Database) -> AsyncEngine:
@@ -46,31 +50,35 @@ def _postgresql(database: Database) -> AsyncEngine:
         # asyncpg reads the URL itself, since it knows what libpq's options mean.
         return await asyncpg.connect(database.dsn, timeout=CONNECT_SECONDS, command_timeout=CONNECT_SECONDS)
 
-    return create_async_engine("postgresql+asyncpg://", async_creator=connect, pool_size=2, max_overflow=2)
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, **_POOL)
 
 
-def _sqlite(database: Database, writing: bool) -> AsyncEngine:
+def _sqlite(database: Database) -> AsyncEngine:
     engine = create_async_engine(
-        f"sqlite+aiosqlite:///{database.file}", connect_args={"timeout": BUSY_SECONDS}, pool_size=2, max_overflow=2
+        f"sqlite+aiosqlite:///{database.file}", connect_args={"timeout": BUSY_SECONDS}, **_POOL
     )
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def _create(*_: object) -> None:
-        if writing:
-            _make_private(database)
+        _make_private(database)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _configure(connection: Any, _: ConnectionPoolEntry) -> None:
-        # Python's module would begin transactions by itself, and not before DDL.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON")[: 3 * writing]:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        with ExitStack() as if_that_fails:
+            if_that_fails.callback(connection.close)
+            # Python's module would begin transactions by itself, and not before DDL.
+            connection.isolation_level = None
+            cursor = connection.cursor()
+            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+            if_that_fails.pop_all()
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        # A reader that begins to write while others do is refused, whatever it is ready to wait.
+        reads = connection.get_execution_options().get("reading")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from dialplan.errors import JournalError
+from dialplan.journal.engines import reading
 
 #: Any number that nobody else takes for a lock in the same database.
 _LOCK = 0x0D1A_1B1A
@@ -37,7 +38,7 @@ async def prepare(engine: AsyncEngine) -> None:
         JournalError: they are of a version that this program does not know.
         whatever is in `engines.TROUBLE`: it cannot be done now.
     """
-    async with engine.connect() as connection:
+    async with reading(engine).connect() as connection:
         if await connection.run_sync(_version) == newest():
             return
     async with engine.begin() as connection:
