@@ -25,6 +25,9 @@ from dialplan.config.model import Agent
 from dialplan.config.problems import Ink, Problem, Severity
 from dialplan.errors import ConfigError, DialplanError
 from dialplan.facts import Call
+from dialplan.journal.address import Database
+from dialplan.journal.address import database as database_of
+from dialplan.metrics import Metrics
 from dialplan.server import serve as server
 from dialplan.server import workers as processes
 from dialplan.server.app import answering
@@ -95,6 +98,7 @@ def serve(
     loader = Loader(_project(root), given)
     loading = loader.first()
     told = environment(os.environ, insecure=insecure, offline=offline)
+    database = _database(root)
     listener = server.adopt(fd) if fd is not None else server.listen(host, port)
     if fd is None:
         _show_problems(loading)
@@ -106,12 +110,21 @@ def serve(
         options += ["--offline"] * offline + ["--insecure"] * insecure + ["--no-reload"] * no_reload
         sys.exit(processes.supervise(options, listener, workers, {**given, "DIALPLAN_SECRET": told.secret}))
     reload = Reload(root, loader, loading)
-    server.run(_serve(reload, listener, lifeline, told, offline=offline, watch=not no_reload))
+    server.run(_serve(reload, listener, lifeline, told, database, offline=offline, watch=not no_reload))
 
 
 async def _serve(
-    reload: Reload, listener: socket, lifeline: int | None, told: Environment, *, offline: bool, watch: bool
+    reload: Reload,
+    listener: socket,
+    lifeline: int | None,
+    told: Environment,
+    database: Database,
+    *,
+    offline: bool,
+    watch: bool,
 ) -> None:
+    from dialplan.journal.journal import Journal  # The other commands start sooner without it.
+
     shared = os.environ.get(processes.LEDGER_VARIABLE)
     async with AsyncExitStack() as stack:
         if offline:
@@ -120,8 +133,15 @@ async def _serve(
             service = await stack.enter_async_context(stand_in(reload.loading.dialplan.agents))
             reload.told.append(lambda loading: service.know(loading.dialplan.agents))
             told = replace(told, deepgram_url=service.url)
+        metrics = Metrics()
+        journal = Journal(database, metrics)
+        journal.keep(_kept_days(reload.loading))
+        reload.told.append(lambda loading: journal.keep(_kept_days(loading)))
+        await stack.enter_async_context(journal)
         ledger = Folder(Path(shared)) if shared else Memory()
-        live: Live = await stack.enter_async_context(answering(reload.loading, told, ledger=ledger))
+        live: Live = await stack.enter_async_context(
+            answering(reload.loading, told, ledger=ledger, observe=journal.observe, metrics=metrics)
+        )
         reload.told.append(live.take)
         await stack.enter_async_context(reloading(reload, watch=watch))
         await server.serve(live, listener, lifeline)
@@ -281,6 +301,14 @@ def _read_dotenv(root: Path) -> dict[str, str]:
     load_dotenv(root / ".env")
     os.environ.setdefault("DIALPLAN_VAR", str(root / "var"))
     return given
+
+
+def _database(root: Path) -> Database:
+    return database_of(os.environ.get("DATABASE_URL", ""), root, Path(os.environ["DIALPLAN_VAR"]))
+
+
+def _kept_days(loading: Loading) -> dict[str, int | None]:
+    return {name: agent.records.keep_days for name, agent in loading.dialplan.agents.items()}
 
 
 def _loaded(root: Path, demand_secrets: bool = True) -> Loading:

@@ -33,7 +33,7 @@ class Pace:
     """That one try may take."""
     sweep: float = 3600.0
     """Between looks for calls that were kept long enough."""
-    flush: float = 5.0
+    flush: float = 3.0
     """For what is left, when the process ends."""
 
 
