@@ -18,6 +18,7 @@ from dotenv import load_dotenv
 
 from dialplan import __version__, log
 from dialplan.call import settings as rendering
+from dialplan.calls import calls
 from dialplan.config import editor, problems, resolved, shape
 from dialplan.config.dialplan import Dialplan, Route
 from dialplan.config.loading import Loader, Loading, load
@@ -145,6 +146,9 @@ async def _serve(
         reload.told.append(live.take)
         await stack.enter_async_context(reloading(reload, watch=watch))
         await server.serve(live, listener, lifeline)
+
+
+main.add_command(calls)
 
 
 @main.command()
