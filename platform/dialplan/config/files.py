@@ -62,7 +62,8 @@ class Files:
         self._noted: dict[str, Stamp] = {}
 
     def begin(self) -> None:
-        """Let a new moment begin."""
+        """Let a new moment begin. What was not looked at in the last one is not kept."""
+        self._texts = {name: text for name, text in self._texts.items() if name in self.moment}
         self.moment = Looks()
 
     @contextmanager
