@@ -24,10 +24,10 @@ class Answer:
 
 
 def client(auth: tuple[str, str] | None = None) -> httpx.AsyncClient:
-    """Follows no redirect: who is asked is who was named. Proxies are those of the environment."""
+    """Follows no redirect: who is asked is who was named. Proxies are those of the environment. `ask` keeps the time."""
     # Not compressed, so that what is small on the wire is small in memory.
     headers = {"User-Agent": f"dialplan/{__version__}", "Accept-Encoding": "identity"}
-    return httpx.AsyncClient(auth=auth, headers=headers, timeout=None, follow_redirects=False)
+    return httpx.AsyncClient(auth=auth, headers=headers, timeout=60.0, follow_redirects=False)
 
 
 async def ask(

@@ -1,7 +1,7 @@
 """The operator's Twilio account by its REST API: what it is, which numbers it has, and setting where these lead.
 
-Its names are in wire/twilio_numbers.py. Not by Twilio's own package, which has no time limits for asyncio and weighs more
-than all of Dialplan, for three requests.
+Its names are in wire/twilio_numbers.py. Three requests do without Twilio's own package, which keeps no time limit where
+asyncio is used and brings aiohttp along.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
