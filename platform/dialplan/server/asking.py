@@ -24,7 +24,7 @@ class Answer:
 
 
 def client(auth: tuple[str, str] | None = None) -> httpx.AsyncClient:
-    """Follows no redirect: who is asked is who was named. Proxies are those of the environment. `ask` keeps the time."""
+    """Follows no redirect: who is asked is who was named. Proxies are the environment's; the time is kept by `ask`."""
     # Not compressed, so that what is small on the wire is small in memory.
     headers = {"User-Agent": f"dialplan/{__version__}", "Accept-Encoding": "identity"}
     return httpx.AsyncClient(auth=auth, headers=headers, timeout=60.0, follow_redirects=False)

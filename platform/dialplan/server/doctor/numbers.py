@@ -34,6 +34,9 @@ _MISSING: Mapping[str, str] = {
     "status_callback": "no status callback: a call whose stream broke unnoticed goes on until it is found silent",
 }
 
+#: Where Twilio keeps TwiML Bins.
+_BINS = "handler.twilio.com"
+
 _FIX = "dialplan doctor --fix sets it"
 
 
@@ -67,13 +70,26 @@ def judged(numbers: Iterable[Number], dialplan: Dialplan, public_url: str) -> li
 
 
 def plan(numbers: Iterable[Number], dialplan: Dialplan, public_url: str) -> list[Change]:
-    """What to set so that the numbers of our agents lead here. Trunks and applications are left alone."""
-    changes = (Change(n, _right(n, public_url)) for n in numbers if _is_ours(dialplan.answer(n.phone_number)))
-    return [c for c in changes if c.values and c.number.takes_calls and not _overridden(c.number)]
+    """What to set so that the numbers of our agents lead here. Trunks, applications and Bins are left alone."""
+    ours = [number for number in numbers if _may_be_set(number, dialplan.answer(number.phone_number))]
+    changes = [Change(number, _right(number, public_url)) for number in ours]
+    return [change for change in changes if change.values]
 
 
-def _is_ours(route: Route | None) -> bool:
-    return route is not None and route.pattern != "*"
+def _may_be_set(number: Number, route: Route | None) -> bool:
+    if route is None or not _is_ours(route):
+        return False
+    return number.takes_calls and not _overridden(number) and not _by_bin(number, route)
+
+
+def _by_bin(number: Number, route: Route) -> bool:
+    """Whether calls come by a TwiML Bin, to an agent that has a path for its stream. What the Bin says, nobody tells."""
+    split = addresses.parts(number.voice_url)
+    return split is not None and split.hostname == _BINS and bool(route.agent.streams)
+
+
+def _is_ours(route: Route) -> bool:
+    return route.pattern != "*"
 
 
 def _judged(number: Number, dialplan: Dialplan, public_url: str) -> Iterator[Finding]:
@@ -90,6 +106,9 @@ def _judged(number: Number, dialplan: Dialplan, public_url: str) -> Iterator[Fin
         yield _finding(State.WRONG, number, f"cannot take calls, and {_who(route)} should answer it", help_)
     elif _overridden(number):
         yield _finding(State.WRONG, number, f"goes to {_target(number)}, so its voice URL does not count", _FREE_IT)
+    elif _by_bin(number, route):
+        paths = ", ".join(path for path, _ in route.agent.streams)
+        yield _finding(State.INFO, number, f"comes by a TwiML Bin; {_who(route)} answers its stream at {paths}")
     else:
         yield from _pointing(number, route, public_url)
 
