@@ -56,7 +56,7 @@ async def _reached(public_url: str, secret: str) -> Finding:
     if not given:
         return _finding(State.WRONG, f"{shown} is not a Dialplan: {_told(answer)}", _NOT_DIALPLAN)
     if not secret:
-        return _finding(State.WARNING, f"{shown} is a Dialplan; whether this one, nobody can tell", _NO_SECRET)
+        return _finding(State.WARNING, f"{shown} is a Dialplan; whether this one, nobody can tell", _CANNOT_TELL)
     if given != proof.proof(secret, nonce):
         return _finding(State.WRONG, f"{shown} is a Dialplan with another secret", _ANOTHER)
     return _finding(State.OK, f"{shown} leads to a Dialplan with this secret")
@@ -64,7 +64,7 @@ async def _reached(public_url: str, secret: str) -> Finding:
 
 _NOBODY = "start dialplan serve; then look at the proxy or the tunnel, the firewall and the name server"
 _NOT_DIALPLAN = "let the proxy or the tunnel pass everything on to dialplan serve; an older Dialplan looks the same"
-_NO_SECRET = "set TWILIO_AUTH_TOKEN, or DIALPLAN_SECRET, as the server has it"
+_CANNOT_TELL = "set TWILIO_AUTH_TOKEN, or DIALPLAN_SECRET, as the server has it"
 _ANOTHER = (
     "it is another server, or it was started with another TWILIO_AUTH_TOKEN or DIALPLAN_SECRET, or with --insecure; "
     "correct PUBLIC_URL, or restart it"

@@ -51,11 +51,15 @@ def veiled(finding: Finding, secrets: Sequence[str]) -> Finding:
     return replace(finding, message=_veiled(finding.message, secrets), help=_veiled(finding.help, secrets))
 
 
+#: Characters of one line, whatever a stranger has to say.
+_LONGEST = 500
+
+
 def _veiled(text: str, secrets: Sequence[str]) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         # Shorter ones stand in every other word, and veil nothing.
         text = text.replace(secret, "…") if len(secret) > 3 else text
-    return "".join(character if character.isprintable() else "�" for character in text)
+    return "".join(character if character.isprintable() else "�" for character in text[:_LONGEST])
 
 
 def as_json(findings: Iterable[Finding]) -> str:

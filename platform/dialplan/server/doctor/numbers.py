@@ -83,7 +83,7 @@ def _may_be_set(number: Number, route: Route | None) -> bool:
 
 
 def _by_bin(number: Number, route: Route) -> bool:
-    """Whether calls come by a TwiML Bin, to an agent that has a path for its stream. What the Bin says, nobody tells."""
+    """Whether calls come by a TwiML Bin, to an agent that has a path for its stream. Nobody tells what it says."""
     split = addresses.parts(number.voice_url)
     return split is not None and split.hostname == _BINS and bool(route.agent.streams)
 

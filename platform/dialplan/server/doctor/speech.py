@@ -1,7 +1,7 @@
 """Whether Deepgram takes the keys: the project's own, and those that agents bring along.
 
-A session of the Voice Agent API is opened and closed again, without Settings. A REST call would cost as little and prove
-less: that a key exists, and not that it may open this very kind of session, in this region, through this network.
+A session of the Voice Agent API is opened and closed again, without Settings. A REST call would prove less: that a key
+exists, and not that it may open this very kind of session, in this region, through this network.
 """
 
 import asyncio
@@ -70,6 +70,10 @@ async def found(accounts: Mapping[Account, list[str]]) -> list[Finding]:
 async def _found(dial: Dial, account: Account, users: list[str]) -> Finding:
     if not account.key:
         return MISSING
+    split = addresses.parts(account.url)
+    if split is None or split.scheme not in ("wss", "ws"):
+        message = f"the address for {', '.join(users) or 'all agents'} is not a whole one that begins with wss://"
+        return Finding(Check.DEEPGRAM, State.WRONG, message, _ADDRESS)
     whose = f"the key of {', '.join(users)}" if users else "the key"
     where = addresses.shown(account.url)
     try:
