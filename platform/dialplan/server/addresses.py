@@ -53,5 +53,10 @@ def is_private(url: str) -> bool:
         return "." not in host or host.rstrip(".").endswith(tuple(f".{name}" for name in _AT_HOME))
 
 
+def can_be_dialled(url: str) -> bool:
+    """Whether Twilio could use it at all: streams are `wss` only, and private addresses are not out there."""
+    return url.startswith("https:") and not is_private(url)
+
+
 def _place(split: SplitResult) -> tuple[str, str, int | None, str]:
     return split.scheme, split.hostname or "", split.port or _PORTS.get(split.scheme), split.path or "/"

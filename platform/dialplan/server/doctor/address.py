@@ -7,6 +7,9 @@ from dialplan.server.doctor.finding import Check, Finding, State
 #: Seconds for the one request.
 SECONDS = 5.0
 
+#: Characters of a secret that nobody guesses.
+SAFE_LENGTH = 20
+
 _MISSING = Finding(
     Check.ADDRESS,
     State.WRONG,
@@ -24,12 +27,7 @@ async def found(public_url: str, secret: str) -> list[Finding]:
     """
     if not public_url:
         return [_MISSING]
-    return [*_form(public_url), await _reached(public_url, secret)]
-
-
-def can_be_dialled(public_url: str) -> bool:
-    """Whether Twilio could use it at all: streams are `wss` only, and private addresses are not out there."""
-    return public_url.startswith("https:") and not addresses.is_private(public_url)
+    return [*_form(public_url), *_strength(secret), await _reached(public_url, secret)]
 
 
 def _form(public_url: str) -> list[Finding]:
@@ -37,10 +35,18 @@ def _form(public_url: str) -> list[Finding]:
     if addresses.is_private(public_url):
         help_ = "an address that the world knows: a domain with a proxy in front, or a tunnel such as ngrok"
         return [_finding(State.WARNING, f"{shown} is private: Twilio cannot reach it", help_)]
-    if not can_be_dialled(public_url):
+    if not addresses.can_be_dialled(public_url):
         help_ = "Twilio opens streams over TLS only: put a proxy in front, and begin PUBLIC_URL with https://"
         return [_finding(State.WARNING, f"{shown} is not encrypted", help_)]
     return []
+
+
+def _strength(secret: str) -> list[Finding]:
+    """Everybody may ask a server for a proof, and try at leisure which secret it was made with."""
+    if not secret or len(secret) >= SAFE_LENGTH:
+        return []
+    message = f"DIALPLAN_SECRET has fewer than {SAFE_LENGTH} characters: it can be guessed, and with it streams opened"
+    return [_finding(State.WARNING, message, "leave it out, or take what `openssl rand -hex 32` prints")]
 
 
 async def _reached(public_url: str, secret: str) -> Finding:

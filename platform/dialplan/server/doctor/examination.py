@@ -49,7 +49,7 @@ class Examination:
     @property
     def plan(self) -> list[Change]:
         """What `--fix` would set; nothing as long as PUBLIC_URL is none that Twilio could dial."""
-        if not address.can_be_dialled(self.told.public_url):
+        if not addresses.can_be_dialled(self.told.public_url):
             return []
         return numbers.plan(self.numbers or (), self.dialplan, self.told.public_url)
 

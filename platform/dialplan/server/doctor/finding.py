@@ -62,6 +62,14 @@ def _veiled(text: str, secrets: Sequence[str]) -> str:
     return "".join(character if character.isprintable() else "�" for character in text[:_LONGEST])
 
 
+def summary(findings: Iterable[Finding]) -> str:
+    """How it stands, in a line."""
+    states = [finding.state for finding in findings]
+    wrong, warnings = states.count(State.WRONG), states.count(State.WARNING)
+    counted = [f"{wrong} wrong"] * bool(wrong) + [f"{warnings} warning{'s' * (warnings != 1)}"] * bool(warnings)
+    return ", ".join(counted) or "nothing is wrong"
+
+
 def as_json(findings: Iterable[Finding]) -> str:
     """For a program."""
     return json.dumps([asdict(finding) for finding in findings], indent=2)

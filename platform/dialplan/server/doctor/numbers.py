@@ -37,8 +37,6 @@ _MISSING: Mapping[str, str] = {
 #: Where Twilio keeps TwiML Bins.
 _BINS = "handler.twilio.com"
 
-_FIX = "dialplan doctor --fix sets it"
-
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -129,7 +127,7 @@ def _unclaimed(number: Number, here: bool) -> Finding:
 def _pointing(number: Number, route: Route, public_url: str) -> Iterator[Finding]:
     """Of a number whose own URLs count and should lead here."""
     wrong = _right(number, public_url)
-    fix = _FIX if _is_ours(route) else "set it in Twilio's console"
+    fix = _fix(route, public_url)
     if "voice_url" in wrong:
         message = f"points at {_target(number)} and not at {wrong['voice_url']}; {_who(route)} should answer"
         yield _finding(State.WRONG, number, message, fix)
@@ -143,6 +141,12 @@ def _pointing(number: Number, route: Route, public_url: str) -> Iterator[Finding
             yield _finding(State.INFO, number, f"its {_word(name)} stays {_shown(getattr(number, name))}")
     if not wrong:
         yield _finding(State.OK, number, f"points here; {_who(route)} answers")
+
+
+def _fix(route: Route, public_url: str) -> str:
+    if not addresses.can_be_dialled(public_url):
+        return "first set PUBLIC_URL to an address that Twilio can dial"
+    return "dialplan doctor --fix sets it" if _is_ours(route) else "set it in Twilio's console"
 
 
 def _lacking(number: Number, name: str) -> str:
