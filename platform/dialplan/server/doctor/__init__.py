@@ -1,0 +1,1 @@
+"""What stands between this project and a phone call, found out without placing one."""
