@@ -31,7 +31,7 @@ def checked_name(name: str) -> str:
         ConfigError: it cannot; the text says how it could be.
     """
     corrected = _corrected(name)
-    if name == corrected:
+    if name and name == corrected:
         return name
     message = f"{shown(name)} cannot be the name of an agent"
     if not corrected:

@@ -34,10 +34,11 @@ def settled(draft: Draft) -> Draft:
         tree, problem = _first_problem(keys)
         if problem is None:
             return Draft(keys, tuple(dict.fromkeys(notes)), draft.secrets)
-        path = _path_of(problem, tree) if tree is not None else ()
+        path = _whole(_path_of(problem, tree)) if tree is not None else ()
+        told = _told(keys, path)
         if not path or path[0] in _TEMPLATES or not _take_out(keys, path):
             raise ConfigError(f"an agent file cannot say this: {problem.message}")
-        notes.append(f"{'.'.join(map(str, path))} is left out: {problem.message}")
+        notes.append(f"{told} is left out: {problem.message}" + (f"; {problem.help}" if problem.code == "E107" else ""))
     raise ConfigError("there is too much in it that an agent file cannot say")
 
 
@@ -86,10 +87,20 @@ def _key_place(tree: Node, path: _Path) -> object:
     return tree.at(*path[:-1]).key_place(path[-1]) if isinstance(path[-1], str) else None
 
 
+def _whole(path: _Path) -> _Path:
+    """A function without its name is none."""
+    return path[:2] if path[:1] == ("functions",) and path[2:] == ("name",) else path
+
+
+def _told(keys: Any, path: _Path) -> str:
+    """The path in words: functions by their names."""
+    if path[:1] == ("functions",) and len(path) > 1:
+        path = (f"the function {_name(keys['functions'][path[1]])}", *path[2:])
+    return " → ".join(map(str, path))
+
+
 def _take_out(keys: Any, path: _Path) -> bool:
-    """Whether there was something at the path; a function without its name is taken out as a whole."""
-    if path[0] == "functions" and path[2:] == ("name",):
-        path = path[:2]
+    """Whether there was something at the path."""
     for key in path[:-1]:
         keys = keys[key]
     there = path[-1] in keys if isinstance(keys, dict) else isinstance(path[-1], int) and path[-1] < len(keys)
@@ -139,22 +150,19 @@ def _comment(text: str) -> str:
 def _function_lines(beginning: Beginning, functions: list[Any], provided: Collection[str]) -> list[str]:
     there = [one for one in functions if not wants_code(one) or one["name"] in provided]
     missing = [one for one in functions if one not in there]
-    plugins = [f"plugins: [{beginning.plugin}]"] if set(provided) & {_name(one) for one in there} else []
-    lines = [*plugins, *(writing.entry("functions", there) if there else [])]
-    if missing:
-        file = beginning.plugin.replace(".", "/") + ".py"
-        lines += [
-            f"# These have no code yet. When {file} has it, take away the # in front of them.",
-            *([] if plugins else [f"# plugins: [{beginning.plugin}]"]),
-            *([] if there else ["# functions:"]),
-            *(f"# {line}".rstrip() for line in _in_lines(missing)),
-        ]
-    return lines
+    file, plugins = beginning.plugin.replace(".", "/") + ".py", f"plugins: [{beginning.plugin}]"
+    has_plugin = bool(set(provided) & {_name(one) for one in there})
+    return [
+        *([f"# What stands in remarks has no code yet. When {file} has it, take away the #."] if missing else []),
+        *([plugins] if has_plugin else [f"# {plugins}"] if missing else []),
+        *(_under("functions", there) if there else ["# functions:"]),
+        *(f"# {line}" for function in missing for line in writing.item(function, 2)),
+    ]
 
 
-def _in_lines(functions: list[Any]) -> list[str]:
-    """Items of a list that has its key elsewhere, however few they are."""
-    return [line for function in functions for line in writing.item(function, 2)]
+def _under(key: str, items: list[Any]) -> list[str]:
+    """A list with an item on every line, so that others can follow."""
+    return [f"{key}:", *(line for item in items for line in writing.item(item, 2))]
 
 
 def _name(function: Any) -> str:
