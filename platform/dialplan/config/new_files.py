@@ -33,18 +33,15 @@ def write(root: Path, files: Sequence[tuple[Path, str]]) -> list[Path]:
     """
     written: list[Path] = []
     folders: list[Path] = []
-    try:
-        for file, text in files:
+    for file, text in files:
+        try:
             folders += _made(file.parent)
             _write(file, text)
-            written.append(file)
-    except FileExistsError as exc:
-        _remove(written, folders)
-        raise ConfigError(f"{_named(root, Path(exc.filename2 or exc.filename))} is there already") from exc
-    except OSError as exc:
-        _remove(written, folders)
-        place = _named(root, Path(exc.filename)) if exc.filename else "the file"
-        raise ConfigError(f"{place} cannot be written: {reason(exc)}") from exc
+        except OSError as exc:
+            _remove(written, folders)
+            why = "is there already" if isinstance(exc, FileExistsError) else f"cannot be written: {reason(exc)}"
+            raise ConfigError(f"{_named(root, file)} {why}") from exc
+        written.append(file)
     return folders
 
 

@@ -116,4 +116,5 @@ def _hint(schema: Any) -> str:
 def _text(text: str) -> str:
     """A text as Python and its formatters write it."""
     shown = "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in text.replace("\\", "\\\\"))
-    return '"' + shown.replace('"', '\\"') + '"'
+    quote = "'" if shown.count('"') > shown.count("'") else '"'
+    return quote + shown.replace(quote, "\\" + quote) + quote
