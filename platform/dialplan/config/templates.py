@@ -5,6 +5,8 @@ template_mistakes.py.
 """
 
 import inspect
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -68,6 +70,16 @@ class Template:
 def is_template(text: str) -> bool:
     """Whether a text has anything that Jinja would act on."""
     return "{{" in text or "{%" in text or "{#" in text
+
+
+#: What Jinja would act on, a line break that it would change, and what would be taken for a `${NAME}`. Braces right
+#: before one belong to it, since those and the `{{` that is put there would be read together.
+_SPECIAL = re.compile(r"\{*\r\n?|\{+[%#]|\{*\$\{(?=[A-Za-z_])|\{{2,}|\{*\n\Z")
+
+
+def literal(text: str) -> str:
+    """A template that renders to this text, whatever stands in it."""
+    return _SPECIAL.sub(lambda special: f"{{{{ {json.dumps(special[0])} }}}}", text)
 
 
 #: A text that is repeated, and a power, can fill the memory within one line.
