@@ -18,12 +18,14 @@ from dotenv import load_dotenv
 
 from dialplan import __version__, log
 from dialplan.call import settings as rendering
-from dialplan.config import answers, editor, new_agent, problems, resolved, shape
+from dialplan.config import problems
 from dialplan.config.dialplan import Dialplan, Route
 from dialplan.config.loading import Loader, Loading, load
 from dialplan.config.model import Agent
 from dialplan.config.problems import Ink, Place, Problem, Severity
-from dialplan.config.starting import Beginning, usual_description
+from dialplan.config.rules import shape
+from dialplan.config.writing import answers, editor, new_agent, resolved
+from dialplan.config.writing.starting import Beginning, usual_description
 from dialplan.errors import ConfigError, DialplanError, PeerError
 from dialplan.facts import Call
 from dialplan.server import serve as server
