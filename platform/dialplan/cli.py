@@ -26,14 +26,11 @@ from dialplan.config.problems import Ink, Place, Problem, Severity
 from dialplan.config.rules import shape
 from dialplan.config.writing import answers, editor, new_agent, resolved
 from dialplan.config.writing.starting import Beginning, usual_description
-from dialplan.errors import ConfigError, DialplanError, PeerError
+from dialplan.errors import ConfigError, DialplanError
 from dialplan.facts import Call
 from dialplan.server import serve as server
 from dialplan.server import workers as processes
 from dialplan.server.app import answering
-from dialplan.server.doctor import finding
-from dialplan.server.doctor.examination import Examination, carry_out, examine, why
-from dialplan.server.doctor.finding import Check, State
 from dialplan.server.environment import Environment, environment
 from dialplan.server.ledger import Folder, Memory
 from dialplan.server.live import Live
@@ -236,67 +233,6 @@ def schema(root: Path, write: bool) -> None:
     for written in editor.write(_project(root)):
         click.echo(f"{written.file.relative_to(root)}: {written.done}")
     click.echo("VS Code needs the extension redhat.vscode-yaml; other editors, yaml-language-server.", err=True)
-
-
-@main.command()
-@_root
-@click.option("--json", "as_json", is_flag=True, help="For a program.")
-@click.option("--fix", is_flag=True, help="Show what would be set at which Twilio number, ask, and set it.")
-@click.option("--yes", is_flag=True, help="With --fix: do not ask.")
-def doctor(root: Path, as_json: bool, fix: bool, yes: bool) -> None:
-    """Say what stands between this project and a phone call: keys, addresses, Twilio numbers.
-
-    Nothing is changed without --fix, and then only where the voice URL, the fallback and the status callback of numbers
-    lead that an agent names. Exit code 1 if something is wrong.
-    """
-    if yes and not fix:
-        raise click.UsageError("--yes goes with --fix")
-    log.configure("WARNING")
-    _read_dotenv(root)
-    loading = _loaded(root)
-    examination = asyncio.run(examine(loading, os.environ))
-    if not as_json:
-        click.echo(finding.as_text(examination.findings))
-    failed = False
-    if fix and _may_fix(examination, yes):
-        examination, failed = asyncio.run(_fix(examination))
-        if not as_json:
-            click.echo("\n" + finding.as_text(one for one in examination.findings if one.check is Check.NUMBERS))
-    click.echo(finding.as_json(examination.findings) if as_json else f"\n{finding.summary(examination.findings)}")
-    sys.exit(1 if failed or finding.anything_wrong(examination.findings) else 0)
-
-
-def _may_fix(examination: Examination, yes: bool) -> bool:
-    """Show the plan, and ask. What is said goes to stderr: stdout is for the findings."""
-    plan = examination.plan
-    if not plan:
-        click.echo("\nThere is nothing that --fix could set.", err=True)
-        return False
-    if any(one.check is Check.ADDRESS and one.state is State.WRONG for one in examination.findings):
-        click.echo("\nPUBLIC_URL is not seen to lead here; numbers that point there may reach nobody.", err=True)
-    click.echo("\nAt Twilio:", err=True)
-    for change in plan:
-        click.echo("\n".join(f"  {line}" for line in change.lines()), err=True)
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise ConfigError("nothing was set: there is no terminal to ask at; --fix --yes does not ask")
-    return click.confirm("Set this?", err=True)
-
-
-async def _fix(examination: Examination) -> tuple[Examination, bool]:
-    """Set one number after the other; one that cannot be set does not keep the others from it."""
-    changed, failed = [], False
-    for change in examination.plan:
-        number = change.number.phone_number
-        try:
-            changed.append(await carry_out(examination, change))
-        except PeerError as exc:
-            failed = True
-            click.echo(f"{number}  not set: {why(examination, exc)}", err=True)
-        else:
-            click.echo(f"{number}  set", err=True)
-    return examination.after(changed), failed
 
 
 @main.command()

@@ -5,9 +5,6 @@ DialplanError
 ├── SpeechError            the speech service cannot be had, or was lost
 │   ├── SpeechRefused      it said no: a wrong key, too many sessions, rejected Settings
 │   └── SpeechLost         it vanished, stalled or never answered
-├── PeerError              another server that a command asked did not say what it was asked for
-│   ├── PeerSilent         no answer: no such host, no connection, no time left
-│   └── PeerRefused        an answer, and not the one: no, another shape, too long
 ├── LineError              the phone network's side of a call
 │   ├── LineRefused        the stream may not come in: no start, a wrong token, an unknown number
 │   └── LineLost           its socket is gone
@@ -44,27 +41,6 @@ class SpeechRefused(SpeechError):
 
 class SpeechLost(SpeechError):
     """The speech service did not answer, or went away in the middle."""
-
-
-class PeerError(DialplanError):
-    """Another server that a command asked did not say what it was asked for. The text goes on where its name ends."""
-
-
-class PeerSilent(PeerError):
-    """Nobody answered, or not in time."""
-
-
-class PeerRefused(PeerError):
-    """Somebody answered, and it was not what was asked for.
-
-    Args:
-        message: what they said.
-        status: of HTTP, where that says it.
-    """
-
-    def __init__(self, message: str, status: int = 0) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class LineError(DialplanError):

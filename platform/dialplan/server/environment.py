@@ -3,11 +3,10 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from dialplan.errors import ConfigError
-from dialplan.server import addresses
 from dialplan.wire.deepgram import DEFAULT_URL
-from dialplan.wire.twilio_numbers import DEFAULT_URL as TWILIO_API_URL
 
 #: Every variable that Dialplan reads, and what it is for.
 VARIABLES: Mapping[str, str] = {
@@ -61,44 +60,27 @@ def environment(variables: Mapping[str, str], *, insecure: bool = False, offline
         )
     return Environment(
         auth_token=auth_token,
-        secret=secret(variables, auth_token) or secrets.token_hex(32),
+        secret=variables.get("DIALPLAN_SECRET") or _derived(auth_token),
         deepgram_key="offline" if offline else key,
-        deepgram_url="" if offline else deepgram_url(variables),
-        public_url=public_url(variables),
+        deepgram_url="" if offline else _url(variables, "DEEPGRAM_URL", DEFAULT_URL, ("wss", "ws")),
+        public_url=_public_url(variables),
     )
 
 
-def secret(variables: Mapping[str, str], auth_token: str) -> str:
-    """What signs stream tokens; empty where nothing was given to make it from."""
-    # Not the token itself: who learns one must not have the other.
-    derived = f"dialplan stream token {auth_token}" if auth_token else ""
-    return variables.get("DIALPLAN_SECRET") or derived
+def _derived(auth_token: str) -> str:
+    """Not the token itself: who learns one must not have the other."""
+    return f"dialplan stream token {auth_token}" if auth_token else secrets.token_hex(32)
 
 
-def deepgram_url(variables: Mapping[str, str]) -> str:
-    """Raises ConfigError: it is no address."""
-    return _url(variables, "DEEPGRAM_URL", DEFAULT_URL, ("wss", "ws"))
-
-
-def public_url(variables: Mapping[str, str]) -> str:
-    """Raises ConfigError: it is no address, or one with a path of ours."""
+def _public_url(variables: Mapping[str, str]) -> str:
     url = _url(variables, "PUBLIC_URL", "", ("https", "http")).rstrip("/")
     if "/twilio" in url:
-        raise ConfigError(
-            f"PUBLIC_URL is {addresses.shown(url)!r}; it must be the server's address only: the paths are put behind it"
-        )
+        raise ConfigError(f"PUBLIC_URL is {url!r}; it must be the server's address only: the paths are put behind it")
     return url
-
-
-def twilio_api_url(variables: Mapping[str, str]) -> str:
-    """Raises ConfigError: it is no address."""
-    return _url(variables, "TWILIO_API_URL", TWILIO_API_URL, ("https", "http")).rstrip("/")
 
 
 def _url(variables: Mapping[str, str], name: str, default: str, schemes: tuple[str, ...]) -> str:
     url = variables.get(name) or default
-    split = addresses.parts(url)
-    if url and (split is None or split.scheme not in schemes):
-        said = repr(url) if "@" not in url else "not one"  # What stands before an @ may be a password.
-        raise ConfigError(f"{name} is {said}; it must be a whole address that begins with {schemes[0]}://")
+    if url and (urlsplit(url).scheme not in schemes or not urlsplit(url).netloc):
+        raise ConfigError(f"{name} is {url!r}; it must be a whole address that begins with {schemes[0]}://")
     return url
