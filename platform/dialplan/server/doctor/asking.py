@@ -73,7 +73,7 @@ async def ask(client: httpx.AsyncClient, method: str, url: str, *, seconds: floa
                 if len(body) > MAX_BODY:
                     return NoAnswer(f"answers with more than {MAX_BODY // 1_048_576} MB")
             return Answer(response.status_code, response.headers, bytes(body))
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as exc:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, OverflowError) as exc:
         return NoAnswer(why(exc, seconds))
 
 
@@ -143,7 +143,7 @@ class _Lookups(ThreadPoolExecutor):
         def work() -> None:
             try:
                 result = fn(*args, **kwargs)
-            except (OSError, ValueError) as exc:
+            except (OSError, ValueError, OverflowError) as exc:
                 future.set_exception(exc)
             else:
                 future.set_result(result)
