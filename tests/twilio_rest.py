@@ -169,16 +169,18 @@ async def http_server(application: Any, **options: Any) -> AsyncIterator[str]:
     await server.ready.wait()
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"{'https' if 'ssl_certfile' in options else 'http'}://127.0.0.1:{port}"
     finally:
-        server.should_exit = True
+        server.leave.set()
         await serving
 
 
 class _Server(uvicorn.Server):
+    """Ends at once: uvicorn's own takes some tenths of a second, and there is one or two for every test."""
+
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.ready = asyncio.Event()
+        self.ready, self.leave = asyncio.Event(), asyncio.Event()
 
     async def run_here(self) -> None:
         await self._serve()
@@ -186,6 +188,16 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
         self.ready.set()
+
+    async def main_loop(self) -> None:
+        await self.leave.wait()
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()  # type: ignore[union-attr]
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -237,9 +237,10 @@ def demo(root: Path, wav: Path | None) -> None:
 @click.option("--yes", is_flag=True, help="With --fix: do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="For a program.")
 def doctor(root: Path, fix: bool, yes: bool, as_json: bool) -> None:
-    """Find out why calls do not come in: packages, keys, the public URL, and where each Twilio number points.
+    """Find out why calls do not come in.
 
-    Nothing is changed, unless --fix is given. Exit code 1 when something is wrong.
+    Looks at Python and packages, the files, Deepgram's keys, the Twilio account, the public URL, and where each Twilio
+    number points. Nothing is changed, unless --fix is given. Exit code 1 when something is wrong.
     """
     if fix and as_json:
         raise click.UsageError("--json only looks; it cannot be had with --fix")

@@ -93,7 +93,7 @@ async def test_a_certificate_that_nobody_trusts_is_said(tmp_path: Path) -> None:
     trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "pem")
 
     async with http_server(Response("ok"), ssl_certfile=tmp_path / "pem") as url:
-        assert "certificate that is not trusted" in await why(url.replace("http:", "https:"))
+        assert "certificate that is not trusted" in await why(url)
 
 
 async def test_https_where_http_is_spoken_is_said() -> None:

@@ -2,11 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from http import HTTPStatus
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -19,9 +15,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
-from websockets.asyncio.server import ServerConnection, serve
 
-from dialplan.config.dialplan import Loading, load
 from dialplan.rehearsal import service as rehearsal_service
 from dialplan.server.doctor import account, asking, examination
 from dialplan.server.doctor.account import Failed, Login, Numbers
@@ -30,92 +24,11 @@ from dialplan.server.doctor.findings import Check, Finding, State, any_wrong, as
 from dialplan.server.doctor.pointing import should_be
 from dialplan.wire.twiml import RETRIED
 from tests import twilio_rest as standin
-from tests.twilio_rest import SID, TOKEN, TwilioRest, http_server, raw_server, twilio_rest
-from tests.world import AGENT, AUTH_TOKEN, NUMBER, ScriptedSession, project, server_for, speech_service
+from tests.clinic import Clinic, loaded
+from tests.twilio_rest import SID, TOKEN, http_server, raw_server
+from tests.world import AGENT, NUMBER, project, server_for
 
 OTHER = "+15550100002"
-KEY = "dg-canary-key"
-CANARIES = (TOKEN, KEY, "canary")
-
-assert TOKEN == AUTH_TOKEN
-
-
-@dataclass
-class Deepgram:
-    """Accepts one key, and says Welcome."""
-
-    url: str = ""
-    keys: set[str] = field(default_factory=lambda: {KEY})
-    shown: list[str] = field(default_factory=list)
-    first: str | bytes | None = '{"type": "Welcome", "request_id": "r1"}'
-    heard: list[str | bytes] = field(default_factory=list)
-
-    def process(self, connection: ServerConnection, request: Any) -> Any:
-        self.shown.append(request.headers.get("Authorization", ""))
-        accepted = self.shown[-1] in {f"Token {key}" for key in self.keys}
-        return None if accepted else connection.respond(HTTPStatus.UNAUTHORIZED, "no")
-
-    async def handle(self, connection: ServerConnection) -> None:
-        if self.first is not None:
-            await connection.send(self.first)
-        async for message in connection:
-            self.heard.append(message)
-
-
-@asynccontextmanager
-async def deepgram() -> AsyncIterator[Deepgram]:
-    one = Deepgram()
-    async with serve(one.handle, "127.0.0.1", 0, process_request=one.process) as server:
-        one.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/agent/converse"
-        yield one
-
-
-@dataclass
-class Clinic:
-    """Everything that a doctor can look at."""
-
-    root: Path
-    loading: Loading
-    twilio: TwilioRest
-    deepgram: Deepgram
-    variables: dict[str, str]
-
-    async def examined(self, **variables: str) -> Examination:
-        """In a thread: it has a loop of its own, as the command has."""
-        seconds = float(variables.pop("seconds", 5.0))
-        return await asyncio.to_thread(examination.examine, self.loading, {**self.variables, **variables}, seconds)
-
-    async def found(self, check: Check, **variables: str) -> list[Finding]:
-        findings = (await self.examined(**variables)).all_findings()
-        assert not any(canary in as_text(findings) + as_json(findings) for canary in CANARIES)
-        return [finding for finding in findings if finding.check is check]
-
-    async def worst(self, check: Check, **variables: str) -> Finding:
-        order = list(State)
-        return max(await self.found(check, **variables), key=lambda finding: order.index(finding.state))
-
-
-@pytest.fixture
-async def clinic(tmp_path: Path) -> AsyncIterator[Clinic]:
-    """A server that runs, an account whose number points at it, and a key that is accepted: nothing is wrong."""
-    loading = project(tmp_path, a=AGENT)
-    async with speech_service(never) as speech, server_for(loading, speech.url) as world:
-        world.live.environment = replace(world.live.environment, secret=f"dialplan stream token {TOKEN}")
-        async with twilio_rest() as rest, deepgram() as service:
-            rest.add(NUMBER, **should_be(world.url))
-            variables = {
-                "TWILIO_API_URL": rest.url,
-                "TWILIO_ACCOUNT_SID": SID,
-                "TWILIO_AUTH_TOKEN": TOKEN,
-                "DEEPGRAM_URL": service.url,
-                "DEEPGRAM_API_KEY": KEY,
-                "PUBLIC_URL": world.url,
-            }
-            yield Clinic(tmp_path, loading, rest, service, variables)
-
-
-async def never(session: ScriptedSession) -> None:
-    """Nobody calls."""
 
 
 async def test_where_all_is_well_nothing_is_wrong_and_nothing_is_changed(clinic: Clinic) -> None:
@@ -164,10 +77,6 @@ async def test_a_file_with_a_mistake_is_wrong_and_names_the_command_that_shows_i
     assert found.state is State.WRONG
     assert "bad" in found.message
     assert "dialplan check" in found.help
-
-
-def loaded(root: Path) -> Loading:
-    return load(root, {"TENANT_KEY": "tenant-canary"})
 
 
 # Deepgram.
@@ -360,6 +269,17 @@ async def test_a_server_that_is_this_one_is_told_by_its_proof(clinic: Clinic) ->
 
     assert [f.message for f in found if f.state is State.OK] == [
         f"{clinic.variables['PUBLIC_URL']} leads to this server",
+        "WebSockets come through",
+    ]
+
+
+@pytest.mark.usefixtures("directly")
+async def test_a_server_as_serve_runs_it_is_told_too(clinic: Clinic) -> None:
+    async with server_for(clinic.loading, "ws://127.0.0.1:1") as world:
+        found = await clinic.found(Check.PUBLIC_URL, PUBLIC_URL=world.url, DIALPLAN_SECRET="secret")
+
+    assert [f.message for f in found if f.state is State.OK] == [
+        f"{world.url} leads to this server",
         "WebSockets come through",
     ]
 

@@ -97,7 +97,8 @@ def judge(
     """
     findings: list[Finding] = []
     corrections: list[Correction] = []
-    for number in sorted(numbers, key=lambda number: number.phone_number):
+    numbers = sorted(numbers, key=lambda number: number.phone_number)
+    for number in numbers:
         route = dialplan.answer(number.phone_number)
         if route is None:
             findings += _unclaimed_here(number, public_url)
