@@ -256,6 +256,7 @@ def doctor(root: Path, fix: bool, yes: bool, as_json: bool) -> None:
     click.echo(findings.as_json(found) if as_json else findings.as_text(found))
     if fix:
         found = [*examined.findings, *examined.judgement.findings, *_fixed(examined, yes)]
+        click.echo(findings.summary(found))
     sys.exit(1 if findings.any_wrong(found) else 0)
 
 
@@ -264,7 +265,7 @@ def _fixed(examined: Examination, yes: bool) -> Sequence[Finding]:
     if examined.judgement.unseen:
         raise ConfigError(f"nothing can be set: {examined.judgement.unseen}")
     if not examined.judgement.corrections:
-        click.echo("\nThere is nothing to set.")
+        click.echo("\nThere is nothing to set.\n")
         return ()
     click.echo("\n" + examined.plan())
     if not yes and not sys.stdin.isatty():
@@ -272,7 +273,7 @@ def _fixed(examined: Examination, yes: bool) -> Sequence[Finding]:
     if not yes and not click.confirm("Set it?"):
         return examined.judgement.all_findings()
     done = examination.fix(examined)
-    click.echo("\n" + findings.as_text(done))
+    click.echo(f"\n{findings.in_groups(done)}\n")
     return done
 
 

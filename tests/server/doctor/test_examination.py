@@ -16,6 +16,7 @@ from starlette.routing import Route
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
+from dialplan.config.dialplan import Dialplan, Loading
 from dialplan.rehearsal import service as rehearsal_service
 from dialplan.server.doctor import account, asking, examination
 from dialplan.server.doctor.account import Failed, Login, Numbers
@@ -398,13 +399,21 @@ async def test_the_plan_shows_number_field_old_and_new_without_passwords(clinic:
         f"  {NUMBER} (a)",
         f"    voice URL        https://…@old.example.com/x?… → {public}/twilio/voice",
         f"    status callback  nothing → {public}/twilio/status",
+        f"  But {public} is an address of this machine or network, which Twilio cannot reach",
     ]
 
 
 async def test_the_plan_says_where_the_public_url_leads_elsewhere(clinic: Clinic) -> None:
     plan = (await clinic.examined(PUBLIC_URL="https://x.invalid")).plan()
 
-    assert "PUBLIC_URL does not lead to this server at the moment" in plan
+    assert "  But https://x.invalid cannot be found" in plan
+
+
+async def test_a_password_in_the_public_url_is_not_shown_either(clinic: Clinic) -> None:
+    examined = await clinic.examined(PUBLIC_URL=clinic.variables["PUBLIC_URL"].replace("://", "://u:canary@"))
+
+    assert "canary" not in examined.plan() + as_text(examined.all_findings())
+    assert "#ct=" in examined.plan()
 
 
 async def test_what_is_planned_is_set_and_nothing_else(clinic: Clinic) -> None:
@@ -545,6 +554,51 @@ def test_whatever_bytes_twilio_sends_there_is_an_answer_in_words(sent: bytes) ->
             assert isinstance(numbers_found, Numbers | Failed)
 
     asyncio.run(asked())
+
+
+NAMES = [
+    "TWILIO_AUTH_TOKEN",
+    "TWILIO_ACCOUNT_SID",
+    "TWILIO_API_URL",
+    "DEEPGRAM_API_KEY",
+    "DEEPGRAM_URL",
+    "PUBLIC_URL",
+    "DIALPLAN_SECRET",
+]
+HOSTILE = [
+    *[
+        "",
+        " ",
+        "\udcff",
+        "\x00",
+        "ü",
+        "x" * 9999,
+        "https://",
+        "wss://",
+        "https://\udcff.invalid",
+        "https://a..b",
+        "//x",
+    ],
+    *["http://127.0.0.1:1", "ws://127.0.0.1:1", "http://u:p@127.0.0.1:1/?x#y", "https://a:0", "https://a:99999"],
+    *["http://[::1]:1", "ws://[::1", "https://x.invalid\n", "http://127.0.0.1:1/\x00", "ws://127.0.0.1:1/\r\nx: y"],
+]
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.fixed_dictionaries(
+        # An address that is not set is the vendor's own, which no test may ask.
+        {name: st.sampled_from(HOSTILE[1:] if name.endswith("_URL") else HOSTILE) for name in NAMES}
+    )
+)
+def test_whatever_the_variables_are_the_examination_ends_in_findings(variables: dict[str, str]) -> None:
+    examined = examination.examine(Loading(Dialplan(), (), {}, ()), variables, 0.5)
+
+    findings = examined.all_findings()
+    assert {finding.check for finding in findings} == set(Check)
+    assert all(finding.help for finding in findings if finding.state is State.WRONG)
+    assert as_text(findings).encode()
+    json.loads(as_json(findings))
 
 
 def test_a_login_does_not_show_its_token() -> None:

@@ -14,9 +14,10 @@ from dialplan.server import environment
 from dialplan.server.doctor import account as twilio
 from dialplan.server.doctor import asking, installed, keys, reachable
 from dialplan.server.doctor.account import Failed, Login, Numbers
-from dialplan.server.doctor.findings import Check, Finding, State, any_wrong
+from dialplan.server.doctor.findings import Check, Finding, State
 from dialplan.server.doctor.pointing import LABELS, Correction, Judgement, is_as_wanted, judge
 from dialplan.wire import address
+from dialplan.wire.fields import legible
 from dialplan.wire.twilio_numbers import Account, Number
 
 #: Seconds for each request.
@@ -42,11 +43,8 @@ class Examination:
         lines = [line for correction in corrections for line in _planned(correction)]
         fields = sum(len(correction.changes) for correction in corrections)
         counted = f"{_count(fields, 'field')} of {_count(len(corrections), 'number')}"
-        doubt = ["  PUBLIC_URL does not lead to this server at the moment: see above."] * self._astray()
-        return "\n".join([f"To be set at Twilio, {counted}:", *lines, *doubt])
-
-    def _astray(self) -> bool:
-        return any_wrong(f for f in self.findings if f.check is Check.PUBLIC_URL)
+        doubts = [f for f in self.findings if f.check is Check.PUBLIC_URL and f.state is not State.OK]
+        return "\n".join([f"To be set at Twilio, {counted}:", *lines, *(f"  But {doubt.message}" for doubt in doubts)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +134,7 @@ def _read(variables: Mapping[str, str], seconds: float) -> _Told:
     return _Told(
         findings=tuple(findings),
         auth_token=token,
-        secret=environment.stream_secret(variables, token),
+        secret=legible(environment.stream_secret(variables, token)),
         deepgram_key=variables.get("DEEPGRAM_API_KEY", ""),
         deepgram_url=deepgram_url or "",
         login=Login(api_url or "", sid, token, seconds) if askable else None,
@@ -229,8 +227,9 @@ def _unseen(why: str) -> Judgement:
 def _planned(correction: Correction) -> Iterator[str]:
     yield f"  {correction.number.phone_number} ({correction.route.agent.name})"
     for change in correction.changes:
-        old = address.shown(change.old) or "nothing"
-        yield f"    {LABELS[change.field]:<15}  {old} → {change.new}"
+        old, new = address.shown(change.old) or "nothing", address.shown(change.new)
+        _, mark, overrides = change.new.partition("#")
+        yield f"    {LABELS[change.field]:<15}  {old} → {new}{mark}{overrides}"
 
 
 def fix(examination: Examination, seconds: float = REQUEST_SECONDS) -> list[Finding]:

@@ -42,12 +42,24 @@ def any_wrong(findings: Iterable[Finding]) -> bool:
 
 
 def as_text(findings: Sequence[Finding]) -> str:
-    """In groups, for people."""
+    """In groups, for people, and their sum."""
+    return f"{in_groups(findings)}\n\n{summary(findings)}"
+
+
+def in_groups(findings: Iterable[Finding]) -> str:
+    """One line for each, and one for each thing to do about it."""
     groups = [
         f"{check[0].upper()}{check[1:]}\n" + "\n".join(_line(finding) for finding in group)
         for check, group in groupby(findings, lambda finding: finding.check)
     ]
-    return "\n\n".join([*groups, _summary(findings)])
+    return "\n\n".join(groups)
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """How many want to be seen to."""
+    wrong, doubtful = (sum(f.state is state for f in findings) for state in (State.WRONG, State.WARNING))
+    warnings = f"; {doubtful} warning{'s' * (doubtful != 1)}" if doubtful else ""
+    return (f"{wrong} wrong" if wrong else "nothing is wrong") + warnings
 
 
 def as_json(findings: Sequence[Finding]) -> str:
@@ -59,12 +71,6 @@ def as_json(findings: Sequence[Finding]) -> str:
 def _line(finding: Finding) -> str:
     line = f"  {finding.state:<7}  {_printable(finding.message)}"
     return line + "".join(f"\n           → {_printable(part)}" for part in finding.help.splitlines())
-
-
-def _summary(findings: Sequence[Finding]) -> str:
-    wrong, doubtful = (sum(f.state is state for f in findings) for state in (State.WRONG, State.WARNING))
-    warnings = f"; {doubtful} warning{'s' * (doubtful != 1)}" if doubtful else ""
-    return (f"{wrong} wrong" if wrong else "nothing is wrong") + warnings
 
 
 def _printable(text: str) -> str:

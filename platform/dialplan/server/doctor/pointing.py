@@ -80,8 +80,8 @@ class Judgement:
     """Why nothing could be judged or corrected."""
 
     def all_findings(self) -> list[Finding]:
-        """Before anything was set."""
-        return [*self.findings, *map(found_pointing, self.corrections)]
+        """Before anything was set; by number, since that is what they begin with, and the others after them."""
+        return sorted([*self.findings, *map(found_pointing, self.corrections)], key=lambda finding: finding.message)
 
 
 def judge(
@@ -130,22 +130,18 @@ def should_be(public_url: str) -> dict[str, str]:
 
 def found_pointing(correction: Correction) -> Finding:
     """How a number was found that should be set. Without the webhook no call comes in; the rest is a doubt."""
-    changed = {change.field for change in correction.changes}
-    number, state = correction.number, State.WARNING
-    faults = []
-    if "voice_url" in changed:
-        state = State.WRONG
-        faults.append(
-            f"points at {_shown(number.voice_url)} instead of {address.shown(correction.values['voice_url'])}"
-        )
-    elif "voice_method" in changed:
-        state = State.WRONG
-        faults.append(f"asks its voice URL by {_shown(number.voice_method)} instead of POST")
-    if changed & {"voice_fallback_url", "voice_fallback_method"}:
-        faults.append("has no fallback that would be asked again while the server restarts")
-    if changed & {"status_callback", "status_callback_method"}:
-        faults.append("does not tell this server when a call is over")
-    return _finding(state, f"{_named(number, correction.route)} {_listed(faults)}", _FIX)
+    values = correction.values
+    where = address.shown(correction.number.voice_url) or "nothing"
+    name = _named(correction.number, correction.route)
+    if "voice_url" in values:
+        return _finding(State.WRONG, f"{name} points at {where} instead of {address.shown(values['voice_url'])}", _FIX)
+    if "voice_method" in values:
+        return _finding(State.WRONG, f"{name} points at {where}, but asks by GET instead of POST", _FIX)
+    faults = ["has no fallback for the moment in which the server restarts"] * any(
+        "fallback" in name for name in values
+    )
+    faults += ["does not tell this server when a call is over"] * any("status" in name for name in values)
+    return _finding(State.WARNING, f"{name} points at {where}, but {' and '.join(faults)}", _FIX)
 
 
 def _changes(number: Number, public_url: str) -> Iterator[Change]:
@@ -270,10 +266,6 @@ def _named(number: Number, route: Route) -> str:
 
 def _shown(text: str) -> str:
     return address.shown(text) or "nothing"
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 
 
 def _finding(state: State, message: str, help_text: str = "") -> Finding:
