@@ -265,12 +265,17 @@ def on_a_terminal(root: Path, answers: Mapping[str, str], *arguments: str) -> tu
         os.chdir(root)
         command = [sys.executable, "-m", "dialplan", "new", *arguments]
         os.execve(sys.executable, command, {**os.environ, "COLUMNS": "200"})
-    shown, waiting, deadline = "", dict(answers), time.monotonic() + 30
+    shown, waiting, typed, deadline = "", dict(answers), "", time.monotonic() + 30
     try:
-        while select.select([terminal], [], [], max(0, deadline - time.monotonic()))[0]:
+        while time.monotonic() < deadline:
+            if not select.select([terminal], [], [], 1)[0]:
+                # Python can miss a Ctrl-C in the moment in which it begins to read; people type it again.
+                os.write(terminal, typed.encode() if typed in ("\x03", "\x04") else b"")
+                continue
             shown += os.read(terminal, 4096).decode()
             for question in [q for q in waiting if q in shown and shown.rstrip(" ").endswith(":")]:
-                os.write(terminal, waiting.pop(question).encode())
+                typed = waiting.pop(question)
+                os.write(terminal, typed.encode())
                 break
     except OSError:  # Linux says so when nobody has the terminal open any more.
         pass

@@ -165,7 +165,9 @@ MESSAGES = {
     "one in a list": agent_of(think=[OPEN_AI], speak=[{"provider": {"type": "deepgram", "model": "aura-2-zeus-en"}}]),
     "what has no key here": {
         **agent_of(context={"messages": [{"type": "History", "role": "user", "content": "Hi {{ x }}"}]}),
-        "tags": ["a", "b"], "experimental": True, "mip_opt_out": True,
+        "tags": ["a", "b"],
+        "experimental": True,
+        "mip_opt_out": True,
     },
     "functions": agent_of(
         think={
