@@ -272,7 +272,7 @@ def on_a_terminal(root: Path, answers: Mapping[str, str], *arguments: str) -> tu
                 # Python can miss a Ctrl-C in the moment in which it begins to read; people type it again.
                 os.write(terminal, typed.encode() if typed in ("\x03", "\x04") else b"")
                 continue
-            shown += os.read(terminal, 4096).decode()
+            shown += os.read(terminal, 4096).decode(errors="replace")
             for question in [q for q in waiting if q in shown and shown.rstrip(" ").endswith(":")]:
                 typed = waiting.pop(question)
                 os.write(terminal, typed.encode())
