@@ -265,17 +265,17 @@ def on_a_terminal(root: Path, answers: Mapping[str, str], *arguments: str) -> tu
         os.chdir(root)
         command = [sys.executable, "-m", "dialplan", "new", *arguments]
         os.execve(sys.executable, command, {**os.environ, "COLUMNS": "200"})
-    shown, waiting, deadline, typed = "", dict(answers), time.monotonic() + 30, b""
+    shown, waiting, typed, deadline = "", dict(answers), "", time.monotonic() + 30
     try:
         while time.monotonic() < deadline:
-            if not select.select([terminal], [], [], 2)[0]:
-                # A signal that meets Python on its way into readline is lost; a person types it again.
-                os.write(terminal, typed if typed in (b"\x03", b"\x04") else b"")
+            if not select.select([terminal], [], [], 1)[0]:
+                # Python can miss a Ctrl-C in the moment in which it begins to read; people type it again.
+                os.write(terminal, typed.encode() if typed in ("\x03", "\x04") else b"")
                 continue
-            shown += os.read(terminal, 4096).decode()
+            shown += os.read(terminal, 4096).decode(errors="replace")
             for question in [q for q in waiting if q in shown and shown.rstrip(" ").endswith(":")]:
-                typed = waiting.pop(question).encode()
-                os.write(terminal, typed)
+                typed = waiting.pop(question)
+                os.write(terminal, typed.encode())
                 break
     except OSError:  # Linux says so when nobody has the terminal open any more.
         pass

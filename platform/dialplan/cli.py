@@ -424,7 +424,7 @@ def _show_begun(root: Path, beginning: Beginning, begun: new_agent.Begun) -> Non
         click.echo(line, err=True)
     options = "" if root == Path.cwd() else f" --root {_from_here(root)}"
     commands = {f"check{options}": "finds mistakes", f"rehearse {beginning.name}{options}": "calls it, without a phone"}
-    commands |= {f"serve{options}": "answers its number"}
+    commands |= {f"serve{options}": "answers its number, and says which keys it needs"}
     width = max(map(len, commands))
     if beginning.invented:
         click.echo(f"Its number, {beginning.numbers[0]}, is invented: put your own under numbers: in the file.")

@@ -85,8 +85,8 @@ async def test_a_file_with_a_mistake_is_wrong_and_names_the_command_that_shows_i
 
 
 async def test_the_real_stand_in_of_the_speech_service_accepts_too(clinic: Clinic) -> None:
-    async with rehearsal_service.offline(clinic.loading.dialplan.agents) as url:
-        assert (await clinic.worst(Check.DEEPGRAM, DEEPGRAM_URL=url)).state is State.OK
+    async with rehearsal_service.offline(clinic.loading.dialplan.agents) as service:
+        assert (await clinic.worst(Check.DEEPGRAM, DEEPGRAM_URL=service.url)).state is State.OK
 
 
 async def test_agents_with_a_key_of_their_own_are_looked_at_too_each_key_once(clinic: Clinic) -> None:

@@ -123,7 +123,7 @@ def agent_text(beginning: Beginning, draft: Draft, origin: str, provided: Collec
     """
     file = _comment(origin)
     lines = [
-        f"# The voice agent {beginning.name}, made from {file} by: dialplan new. It means the same.",
+        f"# The voice agent {beginning.name}, made from {file} by: dialplan new. It means the same{_except(draft)}",
         "# Every key is explained in docs/agent-file.md of Dialplan. After every change: dialplan check",
         *_noted(draft),
         "",
@@ -142,7 +142,11 @@ def agent_text(beginning: Beginning, draft: Draft, origin: str, provided: Collec
 
 def _noted(draft: Draft) -> list[str]:
     lines = [f"#   {_comment(note)}" for note in draft.notes]
-    return ["#", "# What is not as it was:", *lines] if lines else []
+    return ["#", *lines] if lines else []
+
+
+def _except(draft: Draft) -> str:
+    return ", except for what is listed below." if draft.notes else "."
 
 
 def _comment(text: str) -> str:

@@ -45,6 +45,7 @@ def agent_text(beginning: Beginning) -> str:
     language = answers.language_of(beginning.voice)
     parts = {
         "agent": [beginning.name],
+        "editors": [] if beginning.schema else ["# With `dialplan schema --write`, your editor knows them too."],
         "description": description_lines(beginning),
         "numbers": numbers_lines(beginning),
         "timezone": entries.entry("timezone", beginning.timezone),
