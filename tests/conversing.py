@@ -10,8 +10,8 @@ from dialplan.call.actions import (
 from dialplan.call.conversation import Conversation
 from dialplan.call.record import End
 from dialplan.call.timing import Timing
+from dialplan.config.jinja.templates import Template
 from dialplan.config.model import Builtin, Endpoint, Function, Http, Limits, OnInterrupt
-from dialplan.config.templates import Template
 from dialplan.wire.deepgram import (
     AgentAudioDone,
     ConversationText,

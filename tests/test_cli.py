@@ -96,7 +96,7 @@ def test_a_wrong_command_goes_to_stderr_and_exits_2(arguments: tuple[str, ...]) 
     assert result.stderr
 
 
-@pytest.mark.parametrize("command", ["check", "routes", "settings", "rehearse", "demo", "serve"])
+@pytest.mark.parametrize("command", ["check", "routes", "settings", "rehearse", "demo", "serve", "doctor"])
 def test_a_folder_without_agents_is_said_in_words(tmp_path: Path, command: str) -> None:
     result = run(command, "--root", tmp_path, *(["x"] if command == "settings" else []))
 

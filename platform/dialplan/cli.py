@@ -4,9 +4,9 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from socket import socket
@@ -19,11 +19,14 @@ from dotenv import load_dotenv
 from dialplan import __version__, log
 from dialplan.call import settings as rendering
 from dialplan.calls import calls
-from dialplan.config import editor, problems, resolved, shape
+from dialplan.config import problems
 from dialplan.config.dialplan import Dialplan, Route
 from dialplan.config.loading import Loader, Loading, load
 from dialplan.config.model import Agent
-from dialplan.config.problems import Ink, Problem, Severity
+from dialplan.config.problems import Ink, Place, Problem, Severity
+from dialplan.config.rules import shape
+from dialplan.config.writing import answers, editor, new_agent, resolved
+from dialplan.config.writing.starting import Beginning, usual_description
 from dialplan.errors import ConfigError, DialplanError
 from dialplan.facts import Call
 from dialplan.journal.address import Database
@@ -32,6 +35,9 @@ from dialplan.metrics import Metrics
 from dialplan.server import serve as server
 from dialplan.server import workers as processes
 from dialplan.server.app import answering
+from dialplan.server.doctor import examination, findings
+from dialplan.server.doctor.examination import Examination
+from dialplan.server.doctor.findings import Finding
 from dialplan.server.environment import Environment, environment
 from dialplan.server.ledger import Folder, Memory
 from dialplan.server.live import Live
@@ -258,6 +264,62 @@ def schema(root: Path, write: bool) -> None:
 
 @main.command()
 @_root
+@click.argument("name")
+@click.option("--description", help="What it is for, in one sentence.")
+@click.option("--number", "numbers", multiple=True, help="A number that it answers, as +15550100001; may be repeated.")
+@click.option("--voice", help=f"One of Deepgram's voices.  [default: {answers.VOICES[0]}]")
+@click.option("--plugin", is_flag=True, help="Write plugins/NAME.py as well, with a function that the agent may call.")
+@click.option(
+    "--from",
+    "settings_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Deepgram's Settings as JSON, or a tutorial's config.json: write the agent file that means the same.",
+)
+def new(
+    root: Path,
+    name: str,
+    description: str | None,
+    numbers: Sequence[str],
+    voice: str | None,
+    plugin: bool,
+    settings_file: Path | None,
+) -> None:
+    """Write a commented agent file to start from: agents/NAME.yaml.
+
+    On a terminal it asks for what is not given. Nothing that is there is overwritten.
+    """
+    if settings_file and voice:
+        raise click.UsageError("--voice does not go with --from: the voice is in the file")
+    new_agent.refuse_taken(root, answers.checked_name(name), plugin)
+    taken = answers.claims(root)
+    invented = answers.invented_number(taken)
+    given = _Given(
+        None if description is None else answers.checked_description(description),
+        tuple(dict.fromkeys(answers.checked_number(number, taken) for number in numbers)),
+        answers.VOICES[0] if settings_file else voice and answers.checked_voice(voice),
+    )
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        given = _asked(given, name, taken, invented)
+    beginning = Beginning(
+        name,
+        given.description,
+        given.numbers or (invented,),
+        invented=given.numbers in ((), (invented,)),
+        voice=given.voice or answers.VOICES[0],
+        timezone=new_agent.local_timezone(),
+        plugin=new_agent.module_of(name) if plugin or settings_file else "",
+        schema=new_agent.schema_for(root, name),
+    )
+    if settings_file:
+        begun = new_agent.begin_from(root, beginning, settings_file, plugin)
+    else:
+        begun = new_agent.begin(root, beginning)
+    _show_begun(root, beginning, begun)
+
+
+@main.command()
+@_root
 @click.argument("agents", nargs=-1, metavar="[AGENT]...")
 def rehearse(root: Path, agents: Sequence[str]) -> None:
     """Play the rehearsals, each as a real call against the offline service."""
@@ -293,6 +355,127 @@ def demo(root: Path, wav: Path | None) -> None:
     outcomes = asyncio.run(theatre.rehearse(loading, list(loading.dialplan.agents.values()), folder, click.echo))
     click.echo("\n" + theatre.table(outcomes))
     sys.exit(theatre.exit_code(outcomes, loading.set_aside))
+
+
+@main.command()
+@_root
+@click.option("--fix", is_flag=True, help="Show what would be set at Twilio's numbers, ask, and set it.")
+@click.option("--yes", is_flag=True, help="With --fix: do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="For a program.")
+def doctor(root: Path, fix: bool, yes: bool, as_json: bool) -> None:
+    """Find out why calls do not come in.
+
+    Looks at Python and packages, the files, Deepgram's keys, the Twilio account, the public URL, and where each Twilio
+    number points. Nothing is changed, unless --fix is given. Exit code 1 when something is wrong.
+    """
+    if fix and as_json:
+        raise click.UsageError("--json only looks; it cannot be had with --fix")
+    if yes and not fix:
+        raise click.UsageError("--yes is for --fix")
+    log.configure("WARNING")
+    _read_dotenv(root)
+    loading = _loaded(root)
+    if sys.stderr.isatty():
+        click.echo("Looking at keys, numbers and the public URL; this takes up to half a minute.", err=True)
+    examined = examination.examine(loading, os.environ)
+    found = examined.all_findings()
+    click.echo(findings.as_json(found) if as_json else findings.as_text(found))
+    if fix:
+        found = [*examined.findings, *examined.judgement.findings, *_fixed(examined, yes)]
+        click.echo(findings.summary(found))
+    sys.exit(1 if findings.any_wrong(found) else 0)
+
+
+def _fixed(examined: Examination, yes: bool) -> Sequence[Finding]:
+    """Shows the plan, asks, and sets it: the findings on those numbers, by then."""
+    if examined.judgement.unseen:
+        raise ConfigError(f"nothing can be set: {examined.judgement.unseen}")
+    if not examined.judgement.corrections:
+        click.echo("\nThere is nothing to set.\n")
+        return ()
+    click.echo("\n" + examined.plan())
+    if not yes and not sys.stdin.isatty():
+        raise ConfigError("nothing was set: here is nobody to ask; --yes sets it without asking")
+    if not yes and not click.confirm("Set it?"):
+        return examined.judgement.all_findings()
+    done = examination.fix(examined)
+    click.echo(f"\n{findings.in_groups(done)}\n")
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What was said of a new agent; None or nothing where it was not."""
+
+    description: str | None
+    numbers: tuple[str, ...]
+    voice: str | None
+
+
+def _asked(given: _Given, name: str, taken: Mapping[str, tuple[str, Place]], invented: str) -> _Given:
+    """What was said, and the rest by asking, each question until its answer is a possible one."""
+    description, numbers, voice = given.description, given.numbers, given.voice
+    if description is None:
+        question = "What is it for, in one sentence?"
+        description = _answer(question, usual_description(name), answers.checked_description)
+    if not numbers:
+        question = "Which number does it answer? (Enter: an invented one, for now)"
+        numbers = (_answer(question, invented, lambda text: answers.checked_number(text, taken)),)
+    if voice is None:
+        question = f"Which voice does it have? ({', '.join(answers.VOICES[1:4])}, …)"
+        voice = _answer(question, answers.VOICES[0], answers.checked_voice)
+    return _Given(description, numbers, voice)
+
+
+def _answer(question: str, usual: str, checked: Callable[[str], str]) -> str:
+    def value(text: str) -> str:
+        try:
+            return checked(text)
+        except ConfigError as exc:
+            raise click.BadParameter(str(exc)) from exc
+
+    answer: str = click.prompt(question, default=usual, value_proc=value)
+    return answer
+
+
+def _show_begun(root: Path, beginning: Beginning, begun: new_agent.Begun) -> None:
+    """What was written, what is left to do, and what comes next."""
+    for path in begun.folders:
+        click.echo(f"made the folder {_from_here(path)}/")
+    for path in begun.files:
+        click.echo(f"wrote {_from_here(path)}")
+    for line in _left_to_do(root, beginning, begun):
+        click.echo(line, err=True)
+    options = "" if root == Path.cwd() else f" --root {_from_here(root)}"
+    commands = {f"check{options}": "finds mistakes", f"rehearse {beginning.name}{options}": "calls it, without a phone"}
+    commands |= {f"serve{options}": "answers its number, and says which keys it needs"}
+    width = max(map(len, commands))
+    if beginning.invented:
+        click.echo(f"Its number, {beginning.numbers[0]}, is invented: put your own under numbers: in the file.")
+    click.echo("Change the file as you like. Then:")
+    for command, does in commands.items():
+        click.echo(f"  dialplan {command:<{width}}  {does}")
+
+
+def _left_to_do(root: Path, beginning: Beginning, begun: new_agent.Begun) -> Iterator[str]:
+    yield from (f"note: {note}" for note in begun.notes)
+    if begun.without_code:
+        file = beginning.plugin.replace(".", "/") + ".py"
+        yield f"note: there is no code for {problems.listed(begun.without_code)}, so it stands in remarks:"
+        yield f"      put the code into {file} and take away the #; or begin anew with --plugin, for empty functions"
+    for name in begun.secrets:
+        yield f"note: a secret became ${{{name}}}: put {name}=… with its value into .env"
+    for path in new_agent.lying_under(root, beginning.name):
+        yield f"note: {_from_here(path)} lies under it; what comes of both: dialplan settings {beginning.name}"
+    loading = load(root, None)
+    found = [p for p in loading.problems if root / p.place.file in begun.files and p.severity is Severity.ERROR]
+    if found:
+        yield problems.as_text(found, loading.texts)
+
+
+def _from_here(path: Path) -> Path:
+    """As somebody in this folder would type it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _quietly(line: str) -> None:

@@ -11,7 +11,7 @@ from dialplan.config.loading import load
 from dialplan.config.model import Limits, Records
 from tests.config.expectations import ENVIRONMENT
 from tests.config.files import PLAIN, agent_of, codes, loaded, told, under, write
-from tests.config.test_shape import GOOD
+from tests.config.rules.test_shape import GOOD
 
 
 def test_the_smallest_agent_is_a_number_and_a_prompt(tmp_path: Path) -> None:

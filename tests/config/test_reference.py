@@ -11,13 +11,13 @@ import pytest
 from dotenv import dotenv_values
 
 from dialplan.call.functions import Functions
-from dialplan.config import signatures
 from dialplan.config.loading import Loading, load
 from dialplan.config.model import Agent
+from dialplan.config.plugins import signatures
 from dialplan.config.problems import CODES, as_text
 from dialplan.facts import FACT_NAMES, Call
 from tests.config.files import write
-from tests.config.test_shape import KEYS
+from tests.config.rules.test_shape import KEYS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PROBLEMS = (DOCS / "problems.md").read_text()

@@ -1,8 +1,8 @@
 """Run one function for the model: check its arguments, keep its time, turn every failure into an answer.
 
-The other wall against strangers' code (config/plugins.py imports it, this calls it). Every function runs in a thread of
-its own, coroutines on one loop that belongs to plugins: a function that blocks holds up its own call and no other
-one's audio, and a stuck one is left behind in a daemon thread that cannot keep the process from ending.
+The other wall against strangers' code (config/plugins/loader.py imports it, this calls it). Every function runs in a
+thread of its own, coroutines on one loop that belongs to plugins: a function that blocks holds up its own call and no
+other one's audio, and a stuck one is left behind in a daemon thread that cannot keep the process from ending.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from dialplan.call.plugin_loop import PluginLoop
 from dialplan.call.results import BUSY, FAILED, MAX_RESULT, TOOK_TOO_LONG, as_json
 from dialplan.call.threads import Threads
 from dialplan.config.model import Failure, Function, Http
-from dialplan.config.plugins import PluginFunction
+from dialplan.config.plugins.loader import PluginFunction
 from dialplan.errors import FunctionError
 from dialplan.facts import Call
 from dialplan.wire.deepgram import error_content

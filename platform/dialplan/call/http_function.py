@@ -10,8 +10,8 @@ import httpx
 
 from dialplan import __version__
 from dialplan.call.results import FAILED, MAX_RESULT, TOOK_TOO_LONG
+from dialplan.config.jinja.templates import Template
 from dialplan.config.model import Function, Http
-from dialplan.config.templates import Template
 from dialplan.errors import FunctionError
 
 logger = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from copy import deepcopy
 from datetime import datetime
 from typing import Any
 
+from dialplan.config.jinja.templates import Params, Template
 from dialplan.config.model import Agent, Endpoint, Function, Json, Listen, Think, Voice
 from dialplan.config.secret import Secret
-from dialplan.config.templates import Params, Template
 from dialplan.facts import Call
 
 #: What Twilio speaks and wants to hear: raw μ-law. A WAV container would be a click at every chunk.

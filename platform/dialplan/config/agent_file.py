@@ -5,14 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
-from dialplan.config import catalogue, contracts, digits, providers, secret, texts, unreachable
+from dialplan.config import secret
+from dialplan.config.jinja.templates import Template
 from dialplan.config.model import Agent, Json, Limits, Records, Think
 from dialplan.config.problems import Place, Problem, did_you_mean, has_errors, shown
 from dialplan.config.reading import Project, Reading
-from dialplan.config.rehearsals import rehearsals
-from dialplan.config.shape import shape_problems, without_refused
-from dialplan.config.source import Node, repeats_of
-from dialplan.config.templates import Template
+from dialplan.config.rules import catalogue, contracts, digits, providers, texts, unreachable
+from dialplan.config.rules.rehearsals import rehearsals
+from dialplan.config.rules.shape import shape_problems, without_refused
+from dialplan.config.yaml.source import Node, repeats_of
 
 #: Characters of a prompt that Deepgram passes on to a model of its own; the rest is cut (docs: LLM models).
 MANAGED_PROMPT_LIMIT = 25_000

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from dialplan.config.model import Agent
 from dialplan.config.problems import Place, Problem
-from dialplan.config.unreachable import LONGEST
+from dialplan.config.rules.unreachable import LONGEST
 
 
 @dataclass(frozen=True, slots=True)

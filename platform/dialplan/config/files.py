@@ -59,10 +59,12 @@ class Files:
         self.moment = Looks()
         """All that was looked at since the moment began."""
         self._texts: dict[str, tuple[Stamp, str]] = {}
+        self._drafts: dict[str, str] = {}
         self._noted: dict[str, Stamp] = {}
 
     def begin(self) -> None:
-        """Let a new moment begin."""
+        """Let a new moment begin. What was not looked at in the last one is not kept."""
+        self._texts = {name: text for name, text in self._texts.items() if name in self.moment}
         self.moment = Looks()
 
     @contextmanager
@@ -82,6 +84,10 @@ class Files:
         stamp = self._look(path)
         return stamp is not None and stat.S_ISREG(stamp[0])
 
+    def put(self, path: Path, text: str) -> None:
+        """Take this for the content of a file that is still to be written."""
+        self._drafts[os.fspath(path)] = text
+
     def text(self, path: Path) -> str:
         """A file's content.
 
@@ -90,6 +96,8 @@ class Files:
             UnicodeDecodeError: it is not UTF-8.
         """
         name, stamp = os.fspath(path), self._look(path)
+        if name in self._drafts:
+            return self._drafts[name]
         known = self._texts.get(name)
         if known is None or known[0] != stamp or stamp is None:
             text = self.moment.read(path).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")

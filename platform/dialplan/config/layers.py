@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dialplan.config import source
 from dialplan.config.files import Files
 from dialplan.config.problems import Place, Problem, did_you_mean
-from dialplan.config.source import Node
+from dialplan.config.yaml import source
+from dialplan.config.yaml.source import Node
 
 #: An agent may build on a file that builds on another one. Beyond that nobody can tell where a value comes from.
 MAX_EXTENDS = 2

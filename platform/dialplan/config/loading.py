@@ -12,7 +12,7 @@ from dialplan.config.dialplan import Dialplan, connect
 from dialplan.config.files import Files, Stamp
 from dialplan.config.layers import Layers
 from dialplan.config.model import Agent
-from dialplan.config.plugins import PluginLoader
+from dialplan.config.plugins.loader import PluginLoader
 from dialplan.config.problems import Problem
 from dialplan.config.reading import Project
 

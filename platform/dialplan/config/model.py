@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 
 from jsonschema import Draft7Validator
 
-from dialplan.config.plugins import PluginFunction
+from dialplan.config.jinja.templates import Template
+from dialplan.config.plugins.loader import PluginFunction
 from dialplan.config.problems import Place
 from dialplan.config.secret import Secret
-from dialplan.config.templates import Template
 
 #: JSON whose texts may be secrets.
 Json = Mapping[str, Any]

@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dialplan.config import keys, secret, template_mistakes, templates
+from dialplan.config import keys, secret
+from dialplan.config.jinja import mistakes as template_mistakes
+from dialplan.config.jinja import templates
+from dialplan.config.jinja.mistakes import TemplateMistake
+from dialplan.config.jinja.templates import Template
 from dialplan.config.layers import Layers, reason
-from dialplan.config.places import places_inside, whole_file
-from dialplan.config.plugins import PluginLoader
+from dialplan.config.plugins.loader import PluginLoader
 from dialplan.config.problems import Place, Problem, did_you_mean, shown
 from dialplan.config.secret import Secret
-from dialplan.config.source import Node
-from dialplan.config.template_mistakes import TemplateMistake
-from dialplan.config.templates import Template
+from dialplan.config.yaml.places import places_inside, whole_file
+from dialplan.config.yaml.source import Node
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from dialplan.call.timing import Timing
 from dialplan.config.loading import Loading
 from dialplan.facts import Call
 from dialplan.metrics import Metrics
+from dialplan.server import proof
 from dialplan.server.environment import Environment
 from dialplan.server.ledger import Ledger, Memory
 from dialplan.server.live import Live
@@ -62,6 +63,10 @@ def application(live: Live) -> Starlette:
         else:
             await websocket.close()  # Not accepted: 403.
 
+    async def healthz(request: Request) -> Response:
+        nonce, asked = request.query_params.get("nonce", ""), request.headers.get(proof.QUESTION, "")
+        return PlainTextResponse("alive", headers=proof.answer(live.environment.secret, live.dialplan, nonce, asked))
+
     async def readyz(request: Request) -> Response:
         ready = not live.draining and bool(live.dialplan.agents)
         body = {
@@ -82,17 +87,13 @@ def application(live: Live) -> Starlette:
             Route("/twilio/next", phone.next, methods=["POST"]),
             Route("/twilio/status", phone.status, methods=["POST"]),
             WebSocketRoute("/twilio/stream", phone.stream),
-            Route("/healthz", _healthz),
+            Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),
             Route("/", _front),
             WebSocketRoute("/{path:path}", agents_stream),
         ]
     )
-
-
-async def _healthz(request: Request) -> Response:
-    return PlainTextResponse("alive")
 
 
 async def _front(request: Request) -> Response:

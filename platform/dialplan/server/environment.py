@@ -1,25 +1,28 @@
 """The operator's choices: environment variables and options, read once, checked, frozen."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from dialplan.errors import ConfigError
-from dialplan.wire.deepgram import DEFAULT_URL
+from dialplan.wire import address, deepgram, twilio_numbers
 
 #: Every variable that Dialplan reads, and what it is for.
 VARIABLES: Mapping[str, str] = {
     "DEEPGRAM_API_KEY": "Key of the Deepgram project that agents without one of their own use.",
-    "DEEPGRAM_URL": f"The whole address of the Voice Agent API; {DEFAULT_URL} unless set.",
-    "TWILIO_ACCOUNT_SID": "The Twilio account.",
+    "DEEPGRAM_URL": f"The whole address of the Voice Agent API; {deepgram.DEFAULT_URL} unless set.",
+    "TWILIO_ACCOUNT_SID": "The Twilio account, for `dialplan doctor`.",
     "TWILIO_AUTH_TOKEN": "Its primary auth token: signs every request of Twilio's.",
-    "TWILIO_API_URL": "Twilio's REST API, where it is not Twilio's own.",
+    "TWILIO_API_URL": f"Twilio's REST API; {twilio_numbers.DEFAULT_URL} unless set.",
     "PUBLIC_URL": "What Twilio dials and signs, such as https://voice.example.com.",
     "DATABASE_URL": "Where records of calls go: sqlite:///path or postgresql://…; var/dialplan.db unless set.",
     "DIALPLAN_SECRET": "Signs stream tokens; made from TWILIO_AUTH_TOKEN unless set.",
     "DIALPLAN_VAR": "The folder where plugins keep their files; var/ in the project unless set.",
 }
+
+#: Reads one of them.
+Reading = Callable[[Mapping[str, str]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +63,51 @@ def environment(variables: Mapping[str, str], *, insecure: bool = False, offline
         )
     return Environment(
         auth_token=auth_token,
-        secret=variables.get("DIALPLAN_SECRET") or _derived(auth_token),
+        secret=stream_secret(variables, auth_token) or secrets.token_hex(32),
         deepgram_key="offline" if offline else key,
-        deepgram_url="" if offline else _url(variables, "DEEPGRAM_URL", DEFAULT_URL, ("wss", "ws")),
-        public_url=_public_url(variables),
+        deepgram_url="" if offline else deepgram_url(variables),
+        public_url=public_url(variables),
     )
 
 
-def _derived(auth_token: str) -> str:
-    """Not the token itself: who learns one must not have the other."""
-    return f"dialplan stream token {auth_token}" if auth_token else secrets.token_hex(32)
+def stream_secret(variables: Mapping[str, str], auth_token: str) -> str:
+    """What signs stream tokens; empty where there is nothing to make it from."""
+    # Not the token itself: who learns one must not have the other.
+    return variables.get("DIALPLAN_SECRET") or (f"dialplan stream token {auth_token}" if auth_token else "")
 
 
-def _public_url(variables: Mapping[str, str]) -> str:
+def deepgram_url(variables: Mapping[str, str]) -> str:
+    """The speech service's address."""
+    return _url(variables, "DEEPGRAM_URL", deepgram.DEFAULT_URL, ("wss", "ws"))
+
+
+def twilio_api_url(variables: Mapping[str, str]) -> str:
+    """The address of Twilio's REST API, without a slash at its end."""
+    return _url(variables, "TWILIO_API_URL", twilio_numbers.DEFAULT_URL, ("https", "http")).rstrip("/")
+
+
+def public_url(variables: Mapping[str, str]) -> str:
+    """The address that Twilio dials, without a slash at its end; empty where none is set."""
     url = _url(variables, "PUBLIC_URL", "", ("https", "http")).rstrip("/")
     if "/twilio" in url:
-        raise ConfigError(f"PUBLIC_URL is {url!r}; it must be the server's address only: the paths are put behind it")
+        raise ConfigError(
+            f"PUBLIC_URL is {address.shown(url)!r}; it must be the server's address only: the paths are put behind it"
+        )
     return url
 
 
 def _url(variables: Mapping[str, str], name: str, default: str, schemes: tuple[str, ...]) -> str:
     url = variables.get(name) or default
-    if url and (urlsplit(url).scheme not in schemes or not urlsplit(url).netloc):
-        raise ConfigError(f"{name} is {url!r}; it must be a whole address that begins with {schemes[0]}://")
+    if url and not _is_whole(url, schemes):
+        raise ConfigError(
+            f"{name} is {address.shown(url)!r}; it must be a whole address that begins with {schemes[0]}://"
+        )
     return url
+
+
+def _is_whole(url: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # No port, or no IPv6 address, looks like this.
+        return False

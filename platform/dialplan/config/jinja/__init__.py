@@ -1,0 +1,1 @@
+"""Templates: a sandbox, and every mistake in them with its place."""

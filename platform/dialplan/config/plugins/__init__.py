@@ -1,0 +1,1 @@
+"""Strangers' Python: loaded, read, and never trusted."""

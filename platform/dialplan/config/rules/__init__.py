@@ -1,0 +1,1 @@
+"""What may stand in an agent file, what it means, and what is wrong with it."""

@@ -1,0 +1,1 @@
+"""YAML as text: read with the place of every value, and written."""

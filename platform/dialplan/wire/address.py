@@ -1,0 +1,76 @@
+"""Addresses (URLs) as people may see them, and whether two of them are one. Pure."""
+
+import ipaddress
+from urllib.parse import SplitResult, urlsplit
+
+#: Characters of an address that are shown.
+_LONGEST = 160
+
+_DEFAULT_PORTS = {"https": 443, "http": 80, "wss": 443, "ws": 80}
+
+#: Names that lead to no place on the internet (RFC 6761, RFC 6762, RFC 8375, and ICANN's `internal`).
+_PRIVATE_NAMES = ("localhost", "local", "internal", "home.arpa", "lan", "test", "invalid")
+
+
+def shown(url: str) -> str:
+    """The address without what may be secret in it: a name and password before the host, and the query."""
+    rest, mark, _ = url.partition("#")[0].partition("?")
+    scheme, slashes, behind = rest.rpartition("://")
+    if "@" in behind:
+        # A password may hold slashes that nobody has quoted, so everything before the last @ goes.
+        behind = "…@" + behind.rpartition("@")[2]
+    visible = "".join(c if c.isprintable() else "?" for c in scheme + slashes + behind) + mark + "…" * bool(mark)
+    return visible if len(visible) <= _LONGEST else visible[: _LONGEST - 1] + "…"
+
+
+def same(one: str, other: str) -> bool:
+    """Whether both lead to one place. The fragment does not count: Twilio keeps its connection overrides in it, and
+    neither sends nor signs it."""
+    return _place(one) == _place(other)
+
+
+def without_fragment(url: str) -> str:
+    """The address that is requested."""
+    return url.partition("#")[0]
+
+
+def path(url: str) -> str:
+    """The path of an address; empty where it is none."""
+    parts = _parts(url)
+    return parts.path if parts else ""
+
+
+def host(url: str) -> str:
+    """The host of an address, with its port where that is not the usual one; empty where it is none."""
+    parts = _parts(url)
+    if parts is None or not parts.hostname:
+        return ""
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{name}:{parts.port}" if parts.port and parts.port != _DEFAULT_PORTS.get(parts.scheme) else name
+
+
+def is_private(url: str) -> bool:
+    """Whether the host's name says by itself that nobody on the internet can reach it."""
+    parts = _parts(url)
+    name = (parts.hostname or "").rstrip(".") if parts else ""
+    try:
+        return not ipaddress.ip_address(name).is_global
+    except ValueError:
+        return "." not in name or name.rpartition(".")[2] in _PRIVATE_NAMES or name.endswith("home.arpa")
+
+
+def _place(url: str) -> tuple[str, ...]:
+    parts = _parts(url)
+    if parts is None or not parts.hostname:
+        return (without_fragment(url),)
+    user = parts.netloc.rpartition("@")[0]
+    return (parts.scheme, user, host(url), parts.path or "/", parts.query)
+
+
+def _parts(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 -- raises where it is no number
+    except ValueError:
+        return None
+    return parts
