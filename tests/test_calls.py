@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from dialplan.call import record
 from dialplan.call.record import Entry
 from dialplan.cli import main
 from dialplan.journal.address import Database
+from dialplan.journal.address import database as database_of
 from dialplan.journal.journal import Journal
 from dialplan.metrics import Metrics
 from dialplan.wire.deepgram import Role
@@ -21,14 +23,23 @@ ANN, BOB = "+15550100098", "+15550100099"
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def file_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose records are in a file."""
     for name in ("DIALPLAN_VAR", "DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def root(request: pytest.FixtureRequest, file_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with records of either kind."""
+    if request.param == "postgresql":
+        monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("server_url"))
+    return file_root
+
+
 def database(root: Path) -> Database:
-    return Database("calls", file=root / "var" / "dialplan.db")
+    return database_of(os.environ.get("DATABASE_URL", ""), root, root / "var")
 
 
 def told(root: Path, id_: str, *entries: Entry, number: str = ANN, days_ago: int = 0) -> None:
@@ -79,12 +90,16 @@ def test_some_of_them_can_be_chosen(root: Path, options: tuple[str, ...], ids: l
     assert [call["id"] for call in json.loads(run(root, "list", "--json", *options).stdout)] == ids
 
 
-def test_where_no_call_was_there_is_nothing_and_nothing_is_made(root: Path) -> None:
-    listed, exported, deleted = run(root, "list"), run(root, "export"), run(root, "delete", "--number", ANN, "--yes")
+def test_where_no_call_was_there_is_nothing_and_nothing_is_made(file_root: Path) -> None:
+    listed, exported, deleted = (
+        run(file_root, "list"),
+        run(file_root, "export"),
+        run(file_root, "delete", "--number", ANN, "--yes"),
+    )
 
     assert [result.exit_code for result in (listed, exported, deleted)] == [0, 0, 0]
     assert (listed.stdout, exported.stdout, deleted.stdout) == ("", "", "0 calls deleted\n")
-    assert not (root / "var").exists()
+    assert not (file_root / "var").exists()
 
 
 def test_a_call_is_shown_as_it_went(root: Path) -> None:
@@ -166,27 +181,27 @@ def test_what_cannot_be_done_is_said_in_words(root: Path, arguments: tuple[str, 
     assert result.stdout == ""
 
 
-def test_the_database_may_be_named_in_dotenv_and_be_none(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_may_be_named_in_dotenv_and_be_none(file_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "")  # Restored afterwards, whatever .env puts there.
     monkeypatch.delenv("DATABASE_URL")
-    (root / ".env").write_text("DATABASE_URL=sqlite:///text.db\n")
-    (root / "text.db").write_text("This is no database. " * 100)
+    (file_root / ".env").write_text("DATABASE_URL=sqlite:///text.db\n")
+    (file_root / "text.db").write_text("This is no database. " * 100)
 
-    result = run(root, "list")
+    result = run(file_root, "list")
 
     assert result.exit_code == 2
     assert "text.db cannot be used: DatabaseError: file is not a database" in result.stderr
 
 
-def test_a_deleted_number_is_gone_to_the_last_byte(root: Path) -> None:
-    told(root, "CA1")
-    told(root, "CA2", began(), record.Said(Role.USER, "I stay."), number=BOB)
+def test_a_deleted_number_is_gone_to_the_last_byte(file_root: Path) -> None:
+    told(file_root, "CA1")
+    told(file_root, "CA2", began(), record.Said(Role.USER, "I stay."), number=BOB)
 
-    result = run(root, "delete", "--number", f"{ANN} ", "--yes")
+    result = run(file_root, "delete", "--number", f"{ANN} ", "--yes")
 
     assert (result.exit_code, result.stdout) == (0, "1 call deleted\n")
-    assert asyncio.run(counted(database(root))) == (1, 2)
-    found = [file.read_bytes() for file in (root / "var").iterdir()]
+    assert asyncio.run(counted(database(file_root))) == (1, 2)
+    found = [file.read_bytes() for file in (file_root / "var").iterdir()]
     assert any(b"I stay." in content for content in found)
     assert not any(ANN.encode() in content or b"canary" in content for content in found)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -14,11 +13,6 @@ from dialplan.journal.address import Database
 from dialplan.journal.engines import opened
 from dialplan.journal.schema import newest, prepare
 from dialplan.journal.tables import metadata
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database("calls", file=tmp_path / "var" / "calls.db")
 
 
 def _differences(connection: Connection) -> list[object]:
@@ -35,12 +29,12 @@ async def test_the_migrations_make_the_tables_that_the_code_knows(database: Data
     await engine.dispose()
 
 
-async def test_the_file_is_for_nobody_else_on_the_machine(database: Database) -> None:
-    engine = opened(database)
+async def test_the_file_is_for_nobody_else_on_the_machine(file_database: Database) -> None:
+    engine = opened(file_database)
     await prepare(engine)
 
-    assert database.file is not None
-    modes = {file.name: file.stat().st_mode & 0o777 for file in database.file.parent.iterdir()}
+    assert file_database.file is not None
+    modes = {file.name: file.stat().st_mode & 0o777 for file in file_database.file.parent.iterdir()}
     await engine.dispose()
     assert set(modes.values()) == {0o600}
     assert "calls.db-wal" in modes
@@ -91,7 +85,7 @@ async def prepared_by_several(url: str, count: int = 4) -> list[str]:
 
 
 async def test_several_processes_may_make_them_at_once(database: Database) -> None:
-    told = await prepared_by_several(f"sqlite:///{database.file}")
+    told = await prepared_by_several(database.dsn or f"sqlite:///{database.file}")
 
     assert all(not text or "locked" in text for text in told)
     engine = opened(database)

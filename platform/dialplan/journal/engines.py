@@ -46,7 +46,7 @@ def reading(engine: AsyncEngine) -> AsyncEngine:
 
 
 def _postgresql(database: Database) -> AsyncEngine:
-    async def connect() -> asyncpg.Connection[Any]:
+    async def connect() -> Any:
         # asyncpg reads the URL itself, since it knows what libpq's options mean.
         return await asyncpg.connect(database.dsn, timeout=CONNECT_SECONDS, command_timeout=CONNECT_SECONDS)
 
