@@ -16,6 +16,9 @@ from dialplan.journal.reading import Recollection
 from dialplan.journal.rows import Noted
 from dialplan.journal.schema import prepare
 
+#: What making a row of an entry can raise.
+NO_ROW = (ValueError, TypeError, ArithmeticError)
+
 #: Classes of PostgreSQL's error codes that blame what was to be written: data, integrity, size.
 _OF_ROWS = ("22", "23", "54")
 
@@ -25,7 +28,7 @@ def is_of_rows(exc: Exception) -> bool:
     if isinstance(exc, DBAPIError):
         code = str(getattr(exc.orig, "sqlstate", None) or "")
         return isinstance(exc, DataError | IntegrityError) or code[:2] in _OF_ROWS
-    return isinstance(exc, StatementError | ValueError)
+    return isinstance(exc, (StatementError, *NO_ROW))
 
 
 def told(exc: Exception) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from dialplan.journal.engines import TROUBLE
 from dialplan.journal.rows import Noted
-from dialplan.journal.store import Store, is_of_rows, told
+from dialplan.journal.store import NO_ROW, Store, is_of_rows, told
 from dialplan.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class Writer:
             return
         try:
             await self._store.write(batch)
-        except (*TROUBLE, ValueError) as exc:
+        except (*TROUBLE, *NO_ROW) as exc:
             if not is_of_rows(exc):
                 raise
             await self._write_halves(batch, exc)
