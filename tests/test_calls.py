@@ -25,8 +25,8 @@ ANN, BOB = "+15550100098", "+15550100099"
 @pytest.fixture
 def file_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose records are in a file."""
-    for name in ("DIALPLAN_VAR", "DATABASE_URL"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DIALPLAN_VAR", str(tmp_path / "var"))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
     return tmp_path
 
 

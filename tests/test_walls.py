@@ -12,7 +12,7 @@ SOURCE = ROOT / "platform" / "dialplan"
 
 #: From the roof to the ground; a room may import from its own floor and from those below.
 FLOORS = (
-    ("cli", "__main__", "calls"),
+    ("cli", "__main__"),
     ("rehearsal",),
     ("server",),
     ("journal",),

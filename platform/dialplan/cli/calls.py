@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Coroutine
@@ -11,10 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from dotenv import load_dotenv
 
+from dialplan.cli.project import database, root_option
 from dialplan.errors import JournalError
-from dialplan.journal.address import Database, database
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Answer = TypeVar("_Answer")
@@ -37,25 +35,11 @@ class _Since(click.ParamType[datetime]):
             self.fail(f"{value!r} is no moment; write 2026-11-25, 2026-11-25T10:00, 7d, 12h or 30m", param, ctx)
 
 
-def _where(command: _Command) -> _Command:
-    return click.option(
-        "--root",
-        type=click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=True),
-        default=".",
-        help="The project, whose .env may name the database. This folder, unless given.",
-    )(command)
-
-
 def _which(command: _Command) -> _Command:
     """The options that choose calls."""
     command = click.option("--agent", default="", help="Of this agent.")(command)
     command = click.option("--number", default="", help="With this number on either side.")(command)
     return click.option("--since", type=_Since(), help="From then on: 2026-11-25, 7d, 12h, 30m.")(command)
-
-
-def _database(root: Path) -> Database:
-    load_dotenv(root / ".env")
-    return database(os.environ.get("DATABASE_URL", ""), root, Path(os.environ.get("DIALPLAN_VAR") or root / "var"))
 
 
 def _asked(question: Coroutine[Any, Any, _Answer]) -> _Answer:
@@ -68,7 +52,7 @@ def calls() -> None:
 
 
 @calls.command("list")
-@_where
+@root_option
 @_which
 @click.option("--last", default=50, show_default=True, type=click.IntRange(1), help="Not more than the last so many.")
 @click.option("--json", "as_json", is_flag=True, help="For a program.")
@@ -77,7 +61,7 @@ def list_(root: Path, agent: str, number: str, since: datetime | None, last: int
     from dialplan.journal import archive, printing
     from dialplan.journal.reading import Question
 
-    found = _asked(archive.listed(_database(root), Question(agent, number, since), last))
+    found = _asked(archive.listed(database(root), Question(agent, number, since), last))
     if as_json:
         click.echo(json.dumps([printing.as_object(call) for call in found], indent=2, ensure_ascii=False))
     elif found:
@@ -87,19 +71,19 @@ def list_(root: Path, agent: str, number: str, since: datetime | None, last: int
 
 
 @calls.command()
-@_where
+@root_option
 @click.argument("call", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="For a program; with the Settings.")
 def show(root: Path, call: str, as_json: bool) -> None:
     """A call from its beginning to its end. ID may be a unique beginning."""
     from dialplan.journal import archive, printing
 
-    [found] = _asked(archive.calls(_database(root), [call]))
+    [found] = _asked(archive.calls(database(root), [call]))
     click.echo(printing.as_line(found) if as_json else printing.conversation(found))
 
 
 @calls.command()
-@_where
+@root_option
 @_which
 def export(root: Path, agent: str, number: str, since: datetime | None) -> None:
     """Whole calls, the oldest first: a line of JSON for each."""
@@ -107,14 +91,14 @@ def export(root: Path, agent: str, number: str, since: datetime | None) -> None:
     from dialplan.journal.reading import Question
 
     async def export_all() -> None:
-        async for call in archive.whole(_database(root), Question(agent, number, since)):
+        async for call in archive.whole(database(root), Question(agent, number, since)):
             click.echo(printing.as_line(call))
 
     _asked(export_all())
 
 
 @calls.command()
-@_where
+@root_option
 @click.option("--number", required=True, help="The caller's number; for calls that we placed, who was called.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(root: Path, number: str, yes: bool) -> None:
@@ -124,8 +108,8 @@ def delete(root: Path, number: str, yes: bool) -> None:
     if not number.strip():
         raise click.UsageError("--number is empty: calls without a number are nobody's")
     if not yes:
-        _confirm(number, _asked(archive.count(_database(root), number)))
-    deleted = _asked(archive.delete(_database(root), number))
+        _confirm(number, _asked(archive.count(database(root), number)))
+    deleted = _asked(archive.delete(database(root), number))
     click.echo(f"{_counted(deleted)} deleted")
 
 
@@ -140,14 +124,14 @@ def _counted(count: int) -> str:
 
 
 @calls.command()
-@_where
+@root_option
 @click.argument("one", metavar="A")
 @click.argument("other", metavar="B")
 def diff(root: Path, one: str, other: str) -> None:
     """How the Settings of two calls differ; exit 1 where they do."""
     from dialplan.journal import archive, printing
 
-    pair = _asked(archive.calls(_database(root), [one, other]))
+    pair = _asked(archive.calls(database(root), [one, other]))
     for call in pair:
         if call.settings is None:
             raise JournalError(f"{call.id} has no Settings on record: it ended before they were sent")

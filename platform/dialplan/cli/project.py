@@ -1,0 +1,97 @@
+"""What commands share: the project they are for, and colours."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+import click
+from dotenv import load_dotenv
+
+from dialplan.config import problems
+from dialplan.config.loading import Loading, load
+from dialplan.config.model import Agent
+from dialplan.config.problems import Ink
+from dialplan.errors import ConfigError
+from dialplan.journal import address
+from dialplan.journal.address import Database
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def root_option(command: _Command) -> _Command:
+    """`--root`."""
+    return click.option(
+        "--root",
+        type=click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=True),
+        default=".",
+        help="The project: the folder with agents/ and plugins/. This folder, unless given.",
+    )(command)
+
+
+def read_dotenv(root: Path) -> dict[str, str]:
+    """`.env` of the project, for plugins too; what the environment says already wins. Returns what it said."""
+    given = dict(os.environ)
+    load_dotenv(root / ".env")
+    os.environ.setdefault("DIALPLAN_VAR", str(root / "var"))
+    return given
+
+
+def database(root: Path) -> Database:
+    """Where the project's records go. Raises ConfigError: DATABASE_URL is no database."""
+    read_dotenv(root)
+    return address.database(os.environ.get("DATABASE_URL", ""), root, Path(os.environ["DIALPLAN_VAR"]))
+
+
+def project(root: Path) -> Path:
+    """The folder, if it is a project's. Raises ConfigError: it is not."""
+    if not (root / "agents").is_dir():
+        raise ConfigError(f"there is no folder agents/ in {root}; go to your project, or name it with --root")
+    return root
+
+
+def loaded(root: Path, demand_secrets: bool = True) -> Loading:
+    """The project's files, read. Raises ConfigError: there is no project."""
+    return load(project(root), os.environ if demand_secrets else None)
+
+
+def agent_of(loading: Loading, name: str) -> Agent:
+    """An agent by its name. Raises ConfigError: there is none that can answer; the text says which there are."""
+    agent = loading.dialplan.agents.get(name)
+    if agent is not None:
+        return agent
+    if name in loading.set_aside:
+        raise ConfigError(f"{name} has mistakes; see: dialplan check")
+    suggestion = problems.did_you_mean(name, loading.dialplan.agents)
+    raise ConfigError(
+        f"there is no agent {name}; {suggestion or 'there are: ' + problems.listed(loading.dialplan.agents)}"
+    )
+
+
+def from_here(path: Path) -> Path:
+    """As somebody in this folder would type it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+_COLOURS: Mapping[Ink, dict[str, Any]] = {
+    Ink.PLACE: {"bold": True},
+    Ink.MESSAGE: {"bold": True},
+    Ink.ERROR: {"fg": "red", "bold": True},
+    Ink.WARNING: {"fg": "yellow", "bold": True},
+    Ink.GUTTER: {"fg": "blue", "bold": True},
+}
+
+
+def painted(stream: TextIO) -> problems.Paint:
+    """Colours where a person looks at a terminal, and does without only if asked to (https://no-color.org)."""
+    if not stream.isatty() or os.environ.get("NO_COLOR"):
+        return lambda text, ink: text
+    return lambda text, ink: click.style(text, **_COLOURS[ink])
+
+
+def show_problems(loading: Loading) -> None:
+    if loading.problems:
+        click.echo(problems.as_text(loading.problems, loading.texts, painted(sys.stderr)) + "\n", err=True)
+    for name in loading.set_aside:
+        click.echo(f"dialplan: {name} is set aside until its file is corrected; the others answer", err=True)
