@@ -1,6 +1,7 @@
 """The docs are true: commands, metrics, variables, links and examples."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -17,11 +18,19 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglo
 COMMANDS = ROOT / "docs" / "commands.md"
 
 
+def command_names(group: click.Group) -> Iterator[str]:
+    """Every command, those of groups behind their group's name."""
+    for name, command in group.commands.items():
+        yield name
+        if isinstance(command, click.Group):
+            yield from (f"{name} {below}" for below in command_names(command))
+
+
 def commands_page() -> str:
     """docs/commands.md, as `make reference` writes it."""
     assert isinstance(main, click.Group)
     page = "# Commands\n\nWritten by `make reference` from `--help`; a test keeps it true.\n"
-    for name in ("", *sorted(main.commands)):
+    for name in ("", *sorted(command_names(main))):
         title = f"dialplan {name}".strip()
         result = CliRunner().invoke(main, [*name.split(), "--help"], prog_name="dialplan", terminal_width=100)
         page += f"\n## {title}\n\n```\n{result.output.rstrip()}\n```\n"

@@ -15,6 +15,7 @@ FLOORS = (
     ("cli", "__main__"),
     ("rehearsal",),
     ("server",),
+    ("journal",),
     ("call",),
     ("config", "wire", "metrics", "log"),
     ("errors", "facts", ""),

@@ -8,6 +8,7 @@ DialplanError
 ├── LineError              the phone network's side of a call
 │   ├── LineRefused        the stream may not come in: no start, a wrong token, an unknown number
 │   └── LineLost           its socket is gone
+├── JournalError           the database of records cannot be used as it is
 └── FunctionError          a plugin's own words for the model: raised by plugin authors
 
 A mistake in an agent file is not an exception but a `Problem` (config/problems.py): mistakes are collected, not thrown.
@@ -57,6 +58,10 @@ class LineRefused(LineError):
 
 class LineLost(LineError):
     """The phone network's socket closed or stopped taking audio."""
+
+
+class JournalError(DialplanError):
+    """The database of records cannot be used as it is; calls go on without."""
 
 
 class FunctionError(DialplanError):

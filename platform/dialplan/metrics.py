@@ -50,6 +50,12 @@ class Metrics:
             "Audio of callers that came before the speech service was ready and found no room.",
             registry=self.registry,
         )
+        self.journal_lost = Counter(
+            "dialplan_journal_lost", "Entries of records that could not be written.", registry=self.registry
+        )
+        self.journal_waiting = Gauge(
+            "dialplan_journal_waiting", "Entries of records that are still to be written.", registry=self.registry
+        )
         self.agents = Gauge("dialplan_agents", "Agents that answer.", registry=self.registry)
         self.agent_broken = Gauge(
             "dialplan_agent_broken", "1 where an agent's file has a mistake, else 0.", ["agent"], registry=self.registry

@@ -7,8 +7,10 @@ from dialplan.call.actions import (
     Cancel,
     Clear,
     Inject,
+    Remember,
     Run,
 )
+from dialplan.call.record import Ran, Stopped
 from dialplan.wire.deepgram import (
     Behavior,
     FunctionCallCancelled,
@@ -65,7 +67,8 @@ def test_a_function_that_deepgram_calls_itself_is_not_answered() -> None:
 def test_a_function_that_cannot_be_run_here_is_answered_with_an_error(name: str) -> None:
     actions = talking().speech_event(request(call(name)), 2.0)
 
-    assert actions == [Answer(call(name), f'{{"error": "Unknown function: {name}"}}')]
+    content = f'{{"error": "Unknown function: {name}"}}'
+    assert actions == [Answer(call(name), content), Remember(Ran(name, "{}", content, 0.0, "fc_1"))]
 
 
 def test_a_cancelled_function_is_stopped_and_its_late_result_is_dropped() -> None:
@@ -74,7 +77,7 @@ def test_a_cancelled_function_is_stopped_and_its_late_result_is_dropped() -> Non
 
     cancelled = conversation.speech_event(FunctionCallCancelled(("a", "unheard of")), 2.5)
 
-    assert cancelled == [Cancel("a")]
+    assert cancelled == [Cancel("a"), Remember(Stopped("a"))]
     assert conversation.function_finished("a", "{}", 3.0) == []
     assert conversation.function_finished("b", "{}", 3.0) == [Answer(call("lookup", "b"), "{}")]
 
@@ -94,11 +97,12 @@ def test_a_barge_in_stops_what_is_meant_to_be_stopped_and_lets_the_rest_finish()
 
     actions = conversation.speech_event(UserStartedSpeaking(), 2.5)
 
-    assert kinds(actions) == [Clear, Cancel, Answer]
+    assert kinds(actions) == [Clear, Cancel, Answer, Remember]
     assert actions[1] == Cancel("b")
     assert isinstance(actions[2], Answer)
     assert actions[2].request.id == "b"
     assert "error" in actions[2].content
+    assert actions[3] == Remember(Stopped("b"))
     assert conversation.function_finished("b", "{}", 3.0) == []
     assert conversation.speech_event(FunctionCallCancelled(("b",)), 3.0) == []
     assert conversation.function_finished("a", "{}", 3.0) == [Answer(call("lookup", "a"), "{}")]

@@ -8,7 +8,7 @@ import pytest
 
 from dialplan.config.agent_file import MANAGED_PROMPT_LIMIT, OWN_PATHS
 from dialplan.config.loading import load
-from dialplan.config.model import Limits
+from dialplan.config.model import Limits, Records
 from tests.config.expectations import ENVIRONMENT
 from tests.config.files import PLAIN, agent_of, codes, loaded, told, under, write
 from tests.config.rules.test_shape import GOOD
@@ -24,6 +24,7 @@ def test_the_smallest_agent_is_a_number_and_a_prompt(tmp_path: Path) -> None:
     assert (agent.greeting, agent.notice, agent.description) == (None, None, "")
     assert (agent.functions, agent.rehearsals, agent.variables, agent.settings, agent.streams) == ({}, (), {}, {}, ())
     assert agent.limits == Limits(calls=None, minutes=60, silence=30)
+    assert agent.records == Records(transcripts=True, keep_days=None)
     assert (agent.api_key, agent.deepgram_url) == ("", "")
 
 
@@ -61,6 +62,7 @@ def test_every_key_arrives() -> None:
     assert agent.notice is not None
     assert list(agent.functions) == ["get_drug_info", "send_order", "get_status", "end_call"]
     assert agent.limits == Limits(10, 30, 20)
+    assert agent.records == Records(transcripts=False, keep_days=30)
     assert agent.settings == {"mip_opt_out": True}
     assert len(agent.rehearsals[0].turns) == 2
 

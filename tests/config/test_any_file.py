@@ -74,6 +74,7 @@ functions:
       json: {b: ["{{ what }}"]}
   - {name: far, endpoint: {url: "https://api.example.com/", method: get, headers: {a: b}}}
 limits: {calls: 3, minutes: 30, silence: 20}
+records: {transcripts: true, keep_days: 90}
 deepgram: {api_key: "${KEY}", url: wss://api.eu.deepgram.com/v1/agent/converse}
 settings: {mip_opt_out: true, agent: {context: {messages: []}}}
 rehearsals:

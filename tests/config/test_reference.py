@@ -94,6 +94,7 @@ TABLES = {
     "### http": "function.http",
     "### endpoint": "function.endpoint",
     "## Limits": ".limits",
+    "## Records": ".records",
     "## deepgram": ".deepgram",
     "## Rehearsals": ".rehearsals[]",
     "A turn:": "turn",
@@ -127,7 +128,7 @@ def yaml_of(value: object) -> str:
     """A default as one writes it in a file."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {yaml_of(inner)}" for key, inner in value.items()) + "}"
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def test_no_part_of_the_schema_is_without_a_table() -> None:

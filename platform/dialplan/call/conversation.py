@@ -24,7 +24,7 @@ from dialplan.call.actions import (
     SetMark,
     StartListening,
 )
-from dialplan.call.record import BargedIn, End, Ran, Said
+from dialplan.call.record import BargedIn, End, Ran, Said, Stopped
 from dialplan.call.timing import Timing
 from dialplan.config.model import Builtin, Endpoint, Function, Limits, OnInterrupt
 from dialplan.wire import deepgram
@@ -319,6 +319,7 @@ class Conversation:
                 actions += [
                     Cancel(id_),
                     Answer(running.request, error_content("The caller interrupted; it was stopped.")),
+                    Remember(Stopped(id_)),
                 ]
         return actions
 
@@ -379,7 +380,7 @@ class Conversation:
             return []  # Deepgram calls its endpoint itself.
         function = self._functions.get(request.name)
         if function is None or isinstance(function.runs, Endpoint):
-            return [Answer(request, error_content(f"Unknown function: {request.name}"))]
+            return self._answered_here(request, error_content(f"Unknown function: {request.name}"))
         if function.runs is Builtin.END_CALL:
             return self._end_call(request, now)
         filler_at = now + self._timing.filler if function.filler else None
@@ -389,7 +390,12 @@ class Conversation:
     def _cancelled(self, ids: tuple[str, ...]) -> list[Action]:
         if self._ending and self._ending.function_id in ids:
             self._ending = None
-        return [Cancel(id_) for id_ in ids if self._running.pop(id_, None)]
+        cancelled = [id_ for id_ in ids if self._running.pop(id_, None)]
+        return [*map(Cancel, cancelled), *(Remember(Stopped(id_)) for id_ in cancelled)]
+
+    def _answered_here(self, request: FunctionCall, content: str) -> list[Action]:
+        """Nothing is to be run."""
+        return [Answer(request, content), Remember(Ran(request.name, request.arguments, content, 0.0, request.id))]
 
     # The end.
 
@@ -398,7 +404,7 @@ class Conversation:
         deadline = max(now, self._playing_until) + self._timing.goodbye
         self._ending = self._ending or _Ending(End.AGENT, deadline, function_id=request.id)
         content = json.dumps({"status": "The call ends as soon as you have said goodbye."})
-        return [Answer(request, content), Remember(Ran(request.name, request.arguments, content, 0.0))]
+        return self._answered_here(request, content)
 
     def _say_goodbye(self, end: End, text: str, behavior: Behavior, now: float) -> list[Action]:
         self._ending = _Ending(end, now + self._timing.goodbye, revocable=end is not End.LIMIT)

@@ -3,9 +3,11 @@
 What is said and done is told as it happens and not gathered: an hour's conversation would be a megabyte for each call.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dialplan.config.model import Records
 from dialplan.facts import Call
 from dialplan.wire.deepgram import Role
 
@@ -40,6 +42,31 @@ UNTOLD = frozenset({End.SPEECH_REFUSED, End.SPEECH_LOST, End.FAULT, End.SHUTDOWN
 
 
 @dataclass(frozen=True, slots=True)
+class Began:
+    """A session of the call began: the first thing told of it."""
+
+    agent: str
+    attempt: int
+    """Which one: a call whose stream broke is connected again."""
+    records: Records
+    """What of the call may be kept, and how long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Welcomed:
+    """The speech service has a name for its session; their support asks for it."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """The Settings, as JSON text; secrets by their `${NAME}`."""
+
+    settings: str
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """Words, as the speech service understood or spoke them."""
 
@@ -53,6 +80,16 @@ class BargedIn:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """A function begins. Where neither `Ran` nor `Stopped` follows, the call ended first, or the process."""
+
+    id: str
+    """The model's request."""
+    function: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ran:
     """A function was run, and this is what the model was told."""
 
@@ -60,9 +97,47 @@ class Ran:
     arguments: str
     result: str
     seconds: float
+    id: str = ""
 
 
-Entry = Said | BargedIn | Ran
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A function was stopped before its end: the caller interrupted, or went on speaking."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The seconds that one answer took, by what they were needed for (Deepgram's latency report)."""
+
+    latencies: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """The speech service complains, and goes on."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The speech service cannot be had, or is gone."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The session's end is decided: the last thing told of it."""
+
+    end: End
+    seconds: float
+    """From the open line."""
+
+
+Entry = Began | Welcomed | Configured | Said | BargedIn | Running | Ran | Stopped | Reported | Warned | Lost | Ended
 
 
 @dataclass(slots=True)

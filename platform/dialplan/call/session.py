@@ -79,6 +79,7 @@ class Session:
         timing: the protocols' time limits.
         observe: is told every entry of the record as it happens.
         over: is told the record when its end is decided, before the line closes: who asks next must know.
+        attempt: which session of the call this is.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Session:
         timing: Timing,
         observe: Callable[[Call, Entry], None] | None = None,
         over: Callable[[Record], None] | None = None,
+        attempt: int = 1,
     ) -> None:
         self.agent = agent
         self.call = call
@@ -105,6 +107,7 @@ class Session:
         self._timing = timing
         self._observe = observe
         self._over = over
+        self._attempt = attempt
         self._started = monotonic()
         self._conversation = Conversation(agent.functions, agent.limits, self._started, timing)
         # What sockets and timers call runs in the context of nobody: its log lines must bear the call's id.
@@ -129,6 +132,7 @@ class Session:
         """The whole call. Cancelling it closes everything and is recorded as a shutdown."""
         call_id.set(self.call.id)
         self._metrics.calls_live.labels(self.agent.name).inc()
+        self._remember(record.Began(self.agent.name, self._attempt, self.agent.records))
         try:
             await self._in_one_group()
         finally:
@@ -180,8 +184,7 @@ class Session:
         for stall in self._stalls.values():
             stall.cancel()
         end = self.record.end or End.FAULT
-        if self._line_opened_at:
-            self.record.seconds = monotonic() - self._line_opened_at
+        self.record.seconds = self._on_the_line()
         self._metrics.calls_live.labels(self.agent.name).dec()
         self._metrics.calls_ended.labels(self.agent.name, end.value).inc()
         logger.info("the call with %s ended after %.1f s: %s", self.agent.name, self.record.seconds, end.value)
@@ -252,6 +255,7 @@ class Session:
     def _lose_speech(self, exc: SpeechError) -> None:
         logger.warning("%s", exc)
         self._metrics.speech_warnings.labels(exc.code).inc()
+        self._remember(record.Lost(exc.code))
         end = End.SPEECH_REFUSED if isinstance(exc, SpeechRefused) else End.SPEECH_LOST
         self._happen(self._conversation.speech_ended(end))
 
@@ -261,14 +265,19 @@ class Session:
             case deepgram.Welcome(request_id=request_id):
                 self.record.request_id = request_id
                 logger.info("speech session %s", request_id)
+                self._remember(record.Welcomed(request_id))
+            case deepgram.LatencyReport(seconds=seconds):
+                self._remember(record.Reported(dict(seconds)))
             case deepgram.SettingsApplied():
                 self._metrics.speech_ready_seconds.observe(monotonic() - self._started)
             case deepgram.Warning(code=code, description=description):
                 logger.warning("the speech service warns: %s %s", code, description)
                 self._metrics.speech_warnings.labels(deepgram.known_code(code)).inc()
+                self._remember(record.Warned(code))
             case deepgram.Error(code=code, description=description):
                 logger.error("the speech service failed: %s %s", code, description)
                 self._metrics.speech_warnings.labels(deepgram.known_code(code)).inc()
+                self._remember(record.Lost(code))
             case deepgram.Unknown(what=what):
                 logger.debug("the speech service sent %s", what)
 
@@ -353,8 +362,9 @@ class Session:
                 self._speech.send_text(deepgram.keep_alive())
             case actions.SendSilence(length=length):
                 self._speech.send_binary(b"\xff" * length)
-            case actions.Run():
-                self._tasks[action.request.id] = self._group.create_task(self._walled(self._run_function(action)))
+            case actions.Run(request=request):
+                self._remember(record.Running(request.id, request.name, request.arguments))
+                self._tasks[request.id] = self._group.create_task(self._walled(self._run_function(action)))
             case actions.Cancel(id=request_id):
                 if task := self._tasks.pop(request_id, None):
                     task.cancel()
@@ -366,12 +376,18 @@ class Session:
                 self._hang_up(end)
 
     def _hang_up(self, end: End) -> None:
-        if self.record.end is None:
-            self.record.end = end
-            if self._over is not None:
-                self._over(self.record)
+        first = self.record.end is None
+        self.record.end = self.record.end or end
+        if first and self._over is not None:
+            self._over(self.record)
         self._listening = False
         self._hung_up.set()
+        if first:
+            self._remember(record.Ended(end, self._on_the_line()))
+
+    def _on_the_line(self) -> float:
+        """Seconds since the line opened."""
+        return monotonic() - self._line_opened_at if self._line_opened_at else 0.0
 
     async def _run_function(self, run: actions.Run) -> None:
         started = monotonic()
@@ -381,7 +397,7 @@ class Session:
         outcome = "error" if content.startswith('{"error":') else "result"
         self._metrics.function_seconds.labels(self.agent.name, run.function.name, outcome).observe(seconds)
         self._tasks.pop(run.request.id, None)
-        self._remember(record.Ran(run.function.name, run.request.arguments, content, seconds))
+        self._remember(record.Ran(run.function.name, run.request.arguments, content, seconds, run.request.id))
         self._happen(self._conversation.function_finished(run.request.id, content, monotonic()))
 
     def _send_settings(self) -> None:
@@ -392,6 +408,7 @@ class Session:
             self._hang_up(End.FAULT)
             return
         self._speech.send_text(rendering.encoded(message))
+        self._remember(record.Configured(rendering.recorded(message)))
 
     def _play(self, audio: bytes) -> None:
         if not self._greeted:

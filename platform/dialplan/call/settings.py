@@ -67,6 +67,11 @@ def shown(message: Mapping[str, Any]) -> str:
     return json.dumps(message, default=str, indent=2, ensure_ascii=False)
 
 
+def recorded(message: Mapping[str, Any]) -> str:
+    """The same in one line, for the record."""
+    return json.dumps(message, default=str, ensure_ascii=False)
+
+
 def _revealed(value: object) -> str:
     if isinstance(value, Secret):
         return value.reveal()

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from dialplan import __version__
-from dialplan.cli import doctor, files, new, rehearsals, serving
+from dialplan.cli import calls, doctor, files, new, rehearsals, serving
 from dialplan.errors import DialplanError
 
 
@@ -37,5 +37,6 @@ for _command in (
     files.routes,
     files.schema,
     doctor.doctor,
+    calls.calls,
 ):
     main.add_command(_command)

@@ -12,7 +12,9 @@ import click
 from dialplan import __version__, log
 from dialplan.cli.project import project, read_dotenv, root_option, show_problems
 from dialplan.config.dialplan import Dialplan
-from dialplan.config.loading import Loader
+from dialplan.config.loading import Loader, Loading
+from dialplan.journal.address import Database, database
+from dialplan.metrics import Metrics
 from dialplan.server import serve as server
 from dialplan.server import workers as processes
 from dialplan.server.app import answering
@@ -55,6 +57,7 @@ def serve(
     loader = Loader(project(root), given)
     loading = loader.first()
     told = environment(os.environ, insecure=insecure, offline=offline)
+    records = database(os.environ.get("DATABASE_URL", ""), root, Path(os.environ["DIALPLAN_VAR"]))
     listener = server.adopt(fd) if fd is not None else server.listen(host, port)
     if fd is None:
         show_problems(loading)
@@ -66,12 +69,21 @@ def serve(
         options += ["--offline"] * offline + ["--insecure"] * insecure + ["--no-reload"] * no_reload
         sys.exit(processes.supervise(options, listener, workers, {**given, "DIALPLAN_SECRET": told.secret}))
     reload = Reload(root, loader, loading)
-    server.run(_serve(reload, listener, lifeline, told, offline=offline, watch=not no_reload))
+    server.run(_serve(reload, listener, lifeline, told, records, offline=offline, watch=not no_reload))
 
 
 async def _serve(
-    reload: Reload, listener: socket, lifeline: int | None, told: Environment, *, offline: bool, watch: bool
+    reload: Reload,
+    listener: socket,
+    lifeline: int | None,
+    told: Environment,
+    records: Database,
+    *,
+    offline: bool,
+    watch: bool,
 ) -> None:
+    from dialplan.journal.journal import Journal  # The other commands start sooner without it.
+
     shared = os.environ.get(processes.LEDGER_VARIABLE)
     async with AsyncExitStack() as stack:
         if offline:
@@ -80,11 +92,22 @@ async def _serve(
             service = await stack.enter_async_context(stand_in(reload.loading.dialplan.agents))
             reload.told.append(lambda loading: service.know(loading.dialplan.agents))
             told = replace(told, deepgram_url=service.url)
+        metrics = Metrics()
+        journal = Journal(records, metrics)
+        journal.keep(_kept_days(reload.loading))
+        reload.told.append(lambda loading: journal.keep(_kept_days(loading)))
+        await stack.enter_async_context(journal)
         ledger = Folder(Path(shared)) if shared else Memory()
-        live: Live = await stack.enter_async_context(answering(reload.loading, told, ledger=ledger))
+        live: Live = await stack.enter_async_context(
+            answering(reload.loading, told, ledger=ledger, observe=journal.observe, metrics=metrics)
+        )
         reload.told.append(live.take)
         await stack.enter_async_context(reloading(reload, watch=watch))
         await server.serve(live, listener, lifeline)
+
+
+def _kept_days(loading: Loading) -> dict[str, int | None]:
+    return {name: agent.records.keep_days for name, agent in loading.dialplan.agents.items()}
 
 
 def _show_answering(dialplan: Dialplan, address: str, public_url: str, insecure: bool) -> None:

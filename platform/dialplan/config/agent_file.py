@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from dialplan.config import secret
 from dialplan.config.jinja.templates import Template
-from dialplan.config.model import Agent, Json, Limits, Think
+from dialplan.config.model import Agent, Json, Limits, Records, Think
 from dialplan.config.problems import Place, Problem, did_you_mean, has_errors, shown
 from dialplan.config.reading import Project, Reading
 from dialplan.config.rules import catalogue, contracts, digits, providers, texts, unreachable
@@ -86,6 +86,7 @@ def _agent(reading: Reading) -> Agent:
         plugins=tuple(node.raw for node in tree.at("plugins").items()),
         functions=functions,
         limits=Limits(**tree.at("limits").plain()) if tree.get("limits") else Limits(),
+        records=Records(**tree.at("records").plain()) if tree.get("records") else Records(),
         api_key=reading.text(tree.at("deepgram").get("api_key")),
         deepgram_url=reading.text(tree.at("deepgram").get("url")),
         settings=reading.json(tree.at("settings")) if tree.get("settings") else {},

@@ -120,6 +120,14 @@ class Limits:
     silence: float = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What is kept of a call, and for how many days (None: until somebody deletes it)."""
+
+    transcripts: bool = True
+    keep_days: int | None = None
+
+
 class Failure(StrEnum):
     """How a rehearsed function fails."""
 
@@ -170,6 +178,7 @@ class Agent:
     """The modules that it takes functions from."""
     functions: Mapping[str, Function]
     limits: Limits
+    records: Records
     api_key: Secret | str
     """Of the agent's own Deepgram project; empty for the server's."""
     deepgram_url: Secret | str

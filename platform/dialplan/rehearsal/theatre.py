@@ -24,7 +24,8 @@ async def rehearse(
     """
 
     def observe(agent: str, seconds: float, entry: Entry) -> None:
-        show(f"{seconds:6.1f}  {_told(entry)}")
+        if told := _told(entry):
+            show(f"{seconds:6.1f}  {told}")
 
     outcomes = []
     async with stage(loading) as stage_:
@@ -36,6 +37,7 @@ async def rehearse(
 
 
 def _told(entry: Entry) -> str:
+    """What somebody who listens would notice; empty where that is nothing."""
     match entry:
         case Said(role=Role.USER, text=text):
             return f"caller    {text}"
@@ -46,6 +48,8 @@ def _told(entry: Entry) -> str:
         case Ran(function=function, arguments=arguments, result=result, seconds=seconds):
             given = ", ".join(f"{name}={value!r}" for name, value in json.loads(arguments or "{}").items())
             return f"function  {function}({given}) → {_cut(result)}  [{seconds * 1000:.0f} ms]"
+        case _:
+            return ""
 
 
 def _cut(text: str, most: int = 160) -> str:

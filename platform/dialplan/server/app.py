@@ -15,6 +15,7 @@ from dialplan.call.record import Entry
 from dialplan.call.timing import Timing
 from dialplan.config.loading import Loading
 from dialplan.facts import Call
+from dialplan.metrics import Metrics
 from dialplan.server import proof
 from dialplan.server.environment import Environment
 from dialplan.server.ledger import Ledger, Memory
@@ -31,6 +32,7 @@ async def answering(
     ledger: Ledger | None = None,
     directly: bool = True,
     observe: Callable[[Call, Entry], None] | None = None,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[Live]:
     """Everything that a running server holds: the live calls, and what they share. Leaving it ends them."""
     timing = timing or Timing()
@@ -41,6 +43,7 @@ async def answering(
             environment,
             dialler(timing.close, directly=directly),
             functions,
+            metrics or Metrics(),
             timing=timing,
             ledger=ledger or Memory(),
             observe=observe,

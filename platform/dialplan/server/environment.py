@@ -16,7 +16,7 @@ VARIABLES: Mapping[str, str] = {
     "TWILIO_AUTH_TOKEN": "Its primary auth token: signs every request of Twilio's.",
     "TWILIO_API_URL": f"Twilio's REST API; {twilio_numbers.DEFAULT_URL} unless set.",
     "PUBLIC_URL": "What Twilio dials and signs, such as https://voice.example.com.",
-    "DATABASE_URL": "Where records go.",
+    "DATABASE_URL": "Where records of calls go: sqlite:///path or postgresql://…; var/dialplan.db unless set.",
     "DIALPLAN_SECRET": "Signs stream tokens; made from TWILIO_AUTH_TOKEN unless set.",
     "DIALPLAN_VAR": "The folder where plugins keep their files; var/ in the project unless set.",
 }

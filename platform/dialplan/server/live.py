@@ -84,13 +84,14 @@ class Live:
         busy = sum(session.agent.name == agent.name for session in self._sessions.values())
         return busy >= agent.limits.calls
 
-    def begin(self, agent: Agent, call: Call, line_within: float | None = None) -> Session:
+    def begin(self, agent: Agent, call: Call, line_within: float | None = None, attempt: int = 1) -> Session:
         """Start a call's session: the speech service is dialled now, the line may come later.
 
         Args:
             agent: who answers.
             call: the facts.
             line_within: seconds in which the line must come, where they are not the usual ones.
+            attempt: which session of the call it is.
         """
         session = Session(
             agent,
@@ -102,6 +103,7 @@ class Live:
             timing=self.timing if line_within is None else replace(self.timing, line=line_within),
             observe=self.observe,
             over=self._note_end,
+            attempt=attempt,
         )
         self.ledger.put(f"end {call.id}", "")
         self.ledger.put(f"agent {call.id}", agent.name)

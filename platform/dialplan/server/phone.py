@@ -175,7 +175,7 @@ class Phone:
         logger.info("a call comes in for %s", agent.name)
         # The stream opens when the notice has been spoken.
         notice_seconds = len(_notice(agent, call)) / SPOKEN_PER_SECOND if attempt == 1 else 0.0
-        return self.live.begin(agent, call, self.live.timing.line + notice_seconds)
+        return self.live.begin(agent, call, self.live.timing.line + notice_seconds, attempt)
 
     def _rejected(self, reason: str) -> str:
         logger.warning("a call was turned away: %s", reason)

@@ -140,7 +140,9 @@ class Server(uvicorn.Server):
         if self._live.draining:
             self.should_exit = self.force_exit = True
         else:
-            logger.info("%s: no new calls; once more to end at once", signal.Signals(sig).name)
+            # Not here: the signal may have come in the middle of writing another line.
+            told = "%s: no new calls; once more to end at once"
+            self._loop.call_soon_threadsafe(logger.info, told, signal.Signals(sig).name)
             self._ask()
 
     def hang_on(self, lifeline: int) -> None:

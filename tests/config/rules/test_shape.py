@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from dialplan.config.loading import load
-from dialplan.config.model import Function, Limits
+from dialplan.config.model import Function, Limits, Records
 from dialplan.config.rules.shape import KINDS, WORDS, schema
 from tests.config.expectations import ENVIRONMENT
 from tests.config.files import PLAIN, agent_of, codes, loaded, told, under
@@ -100,6 +100,7 @@ def test_the_defaults_of_the_schema_are_those_of_the_code(tmp_path: Path) -> Non
     assert [(v.provider, dict(v.options)) for v in agent.voices] == [("deepgram", {"model": stated[".voice"]})]
     assert Limits().minutes == stated[".limits.minutes"]
     assert Limits().silence == stated[".limits.silence"]
+    assert Records().transcripts is stated[".records.transcripts"]
     assert Function.__dataclass_fields__["timeout"].default == stated["function.timeout"]
     assert str(Function.__dataclass_fields__["on_interrupt"].default) == stated["function.on_interrupt"]
 

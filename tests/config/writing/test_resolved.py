@@ -51,6 +51,8 @@ def test_each_value_stands_with_the_file_and_line_that_it_came_from(tmp_path: Pa
         "limits:",
         "minutes: 10 # agents/_defaults.yaml:1",
         "silence: 30 # default",
+        "records:",
+        "transcripts: true # default",
         "deepgram:",
         'api_key: "${K}" # agents/a.yaml:6',
     ]

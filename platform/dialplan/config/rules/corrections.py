@@ -72,7 +72,7 @@ def _homes(key: str, known: Mapping[str, Any], schema: Mapping[str, Any]) -> str
     """In which mappings a key is known, the nearest ones only."""
     if key in schema["properties"]:
         return "at the top of the file, not in here"
-    parts = {name: schema["properties"][name]["properties"] for name in ("listen", "limits", "deepgram")}
+    parts = {name: schema["properties"][name]["properties"] for name in ("listen", "limits", "records", "deepgram")}
     inner = schema["definitions"]
     parts |= {name: inner[name]["properties"] for name in ("think", "voice")}
     in_function = inner["function"]["properties"]
@@ -233,7 +233,8 @@ def known_here(known: Mapping[str, Any]) -> str:
 #: Sections of docs/agent-file.md on the keys of a mapping.
 _SECTIONS = {"functions": "a-function", "turns": "rehearsals"}
 _SECTIONS |= {
-    name: name for name in ("listen", "think", "voice", "limits", "deepgram", "http", "endpoint", "rehearsals")
+    name: name
+    for name in ("listen", "think", "voice", "limits", "records", "deepgram", "http", "endpoint", "rehearsals")
 }
 
 

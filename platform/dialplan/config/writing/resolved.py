@@ -44,14 +44,13 @@ def _in_order(tree: Node) -> Node:
 def _defaults(tree: Node) -> Node:
     """What counts where a file says nothing."""
     known = {key: value["default"] for key, value in shape.schema()["properties"].items() if "default" in value}
-    known["limits"] = {
-        key: value["default"]
-        for key, value in shape.schema()["properties"]["limits"]["properties"].items()
-        if "default" in value
-    }
+    mappings = ("limits", "records")
+    for mapping in mappings:
+        keys = shape.schema()["properties"][mapping]["properties"]
+        known[mapping] = {key: value["default"] for key, value in keys.items() if "default" in value}
     if (tree.at("listen").get("model") or tree.at("listen")).raw.startswith("flux"):
         del known["language"]  # Flux hears no single language.
-    return _node({key: value for key, value in known.items() if key == "limits" or not tree.get(key)})
+    return _node({key: value for key, value in known.items() if key in mappings or not tree.get(key)})
 
 
 def _node(value: Any) -> Node:

@@ -1,0 +1,157 @@
+"""`dialplan calls`: what is on record of calls. Each command parses, asks journal/, and prints."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from dotenv import load_dotenv
+
+from dialplan.errors import JournalError
+from dialplan.journal.address import Database, database
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_Answer = TypeVar("_Answer")
+
+
+class _Since(click.ParamType[datetime]):
+    """A moment, or how long ago."""
+
+    name = "WHEN"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        units = {"d": "days", "h": "hours", "m": "minutes"}
+        try:
+            if ago := re.fullmatch(r"(\d+)([dhm])", value):
+                return datetime.now(UTC) - timedelta(**{units[ago[2]]: int(ago[1])})
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no moment; write 2026-11-25, 2026-11-25T10:00, 7d, 12h or 30m", param, ctx)
+
+
+def _where(command: _Command) -> _Command:
+    return click.option(
+        "--root",
+        type=click.Path(path_type=Path, file_okay=False, exists=True, resolve_path=True),
+        default=".",
+        help="The project, whose .env may name the database. This folder, unless given.",
+    )(command)
+
+
+def _which(command: _Command) -> _Command:
+    """The options that choose calls."""
+    command = click.option("--agent", default="", help="Of this agent.")(command)
+    command = click.option("--number", default="", help="With this number on either side.")(command)
+    return click.option("--since", type=_Since(), help="From then on: 2026-11-25, 7d, 12h, 30m.")(command)
+
+
+def _database(root: Path) -> Database:
+    load_dotenv(root / ".env")
+    return database(os.environ.get("DATABASE_URL", ""), root, Path(os.environ.get("DIALPLAN_VAR") or root / "var"))
+
+
+def _asked(question: Coroutine[Any, Any, _Answer]) -> _Answer:
+    return asyncio.run(question)
+
+
+@click.group("calls")
+def calls() -> None:
+    """What is on record of calls: list, show, compare, export, delete."""
+
+
+@calls.command("list")
+@_where
+@_which
+@click.option("--last", default=50, show_default=True, type=click.IntRange(1), help="Not more than the last so many.")
+@click.option("--json", "as_json", is_flag=True, help="For a program.")
+def list_(root: Path, agent: str, number: str, since: datetime | None, last: int, as_json: bool) -> None:
+    """The calls, the newest first."""
+    from dialplan.journal import archive, printing
+    from dialplan.journal.reading import Question
+
+    found = _asked(archive.listed(_database(root), Question(agent, number, since), last))
+    if as_json:
+        click.echo(json.dumps([printing.as_object(call) for call in found], indent=2, ensure_ascii=False))
+    elif found:
+        click.echo(printing.table(found))
+    else:
+        click.echo("no call is on record", err=True)
+
+
+@calls.command()
+@_where
+@click.argument("call", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="For a program; with the Settings.")
+def show(root: Path, call: str, as_json: bool) -> None:
+    """A call from its beginning to its end. ID may be a unique beginning."""
+    from dialplan.journal import archive, printing
+
+    [found] = _asked(archive.calls(_database(root), [call]))
+    click.echo(printing.as_line(found) if as_json else printing.conversation(found))
+
+
+@calls.command()
+@_where
+@_which
+def export(root: Path, agent: str, number: str, since: datetime | None) -> None:
+    """Whole calls, the oldest first: a line of JSON for each."""
+    from dialplan.journal import archive, printing
+    from dialplan.journal.reading import Question
+
+    async def export_all() -> None:
+        async for call in archive.whole(_database(root), Question(agent, number, since)):
+            click.echo(printing.as_line(call))
+
+    _asked(export_all())
+
+
+@calls.command()
+@_where
+@click.option("--number", required=True, help="The caller's number; for calls that we placed, who was called.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(root: Path, number: str, yes: bool) -> None:
+    """Delete every call of a person's number for good, also what is still being written."""
+    from dialplan.journal import archive
+
+    if not number.strip():
+        raise click.UsageError("--number is empty: calls without a number are nobody's")
+    if not yes:
+        _confirm(number, _asked(archive.count(_database(root), number)))
+    deleted = _asked(archive.delete(_database(root), number))
+    click.echo(f"{_counted(deleted)} deleted")
+
+
+def _confirm(number: str, count: int) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody can be asked here; say --yes")
+    click.confirm(f"Delete {_counted(count)} of {number} for good?", abort=True, err=True)
+
+
+def _counted(count: int) -> str:
+    return f"{count} call{'s' * (count != 1)}"
+
+
+@calls.command()
+@_where
+@click.argument("one", metavar="A")
+@click.argument("other", metavar="B")
+def diff(root: Path, one: str, other: str) -> None:
+    """How the Settings of two calls differ; exit 1 where they do."""
+    from dialplan.journal import archive, printing
+
+    pair = _asked(archive.calls(_database(root), [one, other]))
+    for call in pair:
+        if call.settings is None:
+            raise JournalError(f"{call.id} has no Settings on record: it ended before they were sent")
+    if difference := printing.difference(*pair):
+        click.echo(difference)
+        sys.exit(1)
+    click.echo("the Settings are the same")

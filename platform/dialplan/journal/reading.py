@@ -1,0 +1,158 @@
+"""What can be asked of the tables."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dialplan.journal.rows import Kind, kept_number
+from dialplan.journal.tables import calls, entries
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One entry as it was kept."""
+
+    session: int
+    seq: int
+    at: datetime
+    kind: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """What whoever carries on a call must know of it."""
+
+    agent: str
+    attempt: int
+    """The newest."""
+    end: str | None
+    """How its newest session ended; None where it goes on, or its process was lost."""
+    said: tuple[tuple[str, str], ...]
+    """Roles and texts, in order; nothing where transcripts are not kept."""
+    unfinished: tuple[tuple[str, str, str], ...]
+    """Ids, names and arguments of functions that began and did not end."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnRecord:
+    """A call that has left a record."""
+
+    id: str
+    agent: str
+    number: str
+    """The other party's."""
+    line: str
+    """Our own."""
+    started: datetime
+    facts: dict[str, Any]
+    entries: tuple[Kept, ...] = ()
+    """All of them, or the ones that were asked for."""
+
+    @property
+    def end(self) -> str | None:
+        """How the newest session ended; None where it goes on, or its process was lost."""
+        newest = self.entries[-1].session if self.entries else 0
+        return next((e.data["end"] for e in self.entries if e.kind == Kind.ENDED and e.session == newest), None)
+
+    @property
+    def seconds(self) -> float:
+        """On the line, all sessions together."""
+        return sum((float(e.data["seconds"]) for e in self.entries if e.kind == Kind.ENDED), 0.0)
+
+    @property
+    def settings(self) -> dict[str, Any] | None:
+        """Hash and Settings of the newest session that had any."""
+        return next((entry.data for entry in reversed(self.entries) if entry.kind == Kind.SETTINGS), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which calls; what is empty is not asked."""
+
+    agent: str = ""
+    number: str = ""
+    """Of either side."""
+    since: datetime | None = None
+
+
+async def ids_of(connection: AsyncConnection, question: Question, most: int | None = None) -> list[str]:
+    """The ids of the calls that fit, the newest first."""
+    query = select(calls.c.id).order_by(calls.c.started.desc(), calls.c.id).limit(most)
+    if question.agent:
+        query = query.where(calls.c.agent == question.agent)
+    if question.number:
+        number = kept_number(question.number)
+        query = query.where(or_(calls.c.number == number, calls.c.line == number))
+    if question.since:
+        query = query.where(calls.c.started >= question.since)
+    return list((await connection.scalars(query)).all())
+
+
+async def beginning_with(connection: AsyncConnection, beginning: str, most: int = 2) -> list[str]:
+    """The ids that begin so; the one that is exactly this, where there is one."""
+    if (await connection.scalars(select(calls.c.id).where(calls.c.id == beginning))).first():
+        return [beginning]
+    query = select(calls.c.id).where(calls.c.id.startswith(beginning, autoescape=True)).limit(most)
+    return list((await connection.scalars(query)).all())
+
+
+async def on_record(connection: AsyncConnection, ids: Sequence[str], *kinds: Kind) -> list[OnRecord]:
+    """These calls, in this order, with their entries of these kinds; of all kinds where none is named."""
+    wanted = entries.c.call_id.in_(ids)
+    query = select(entries).where(wanted & entries.c.kind.in_(kinds) if kinds else wanted)
+    by_call: dict[str, list[Kept]] = {id_: [] for id_ in ids}
+    for row in (await connection.execute(query.order_by(entries.c.session, entries.c.seq))).mappings():
+        by_call[row["call_id"]].append(Kept(**{name: value for name, value in row.items() if name != "call_id"}))
+    columns = (calls.c.id, calls.c.agent, calls.c.number, calls.c.line, calls.c.started, calls.c.facts)
+    rows = (await connection.execute(select(*columns).where(calls.c.id.in_(ids)))).mappings()
+    found = {row["id"]: OnRecord(**row, entries=tuple(by_call[row["id"]])) for row in rows}
+    return [found[id_] for id_ in ids if id_ in found]
+
+
+async def entries_of(connection: AsyncConnection, call_id: str) -> list[Kept]:
+    """All that was kept of a call, in order."""
+    columns = (entries.c.session, entries.c.seq, entries.c.at, entries.c.kind, entries.c.data)
+    query = select(*columns).where(entries.c.call_id == call_id).order_by(entries.c.session, entries.c.seq)
+    return [Kept(**row) for row in (await connection.execute(query)).mappings()]
+
+
+async def recall(connection: AsyncConnection, call_id: str) -> Recollection | None:
+    """What is known of a call; None where nothing is."""
+    return recollected(await entries_of(connection, call_id))
+
+
+def recollected(kept: Sequence[Kept]) -> Recollection | None:
+    """The sum of a call's entries."""
+    if not kept:
+        return None
+    began = [one.data for one in kept if one.kind == Kind.BEGAN]
+    newest = kept[-1].session
+    return Recollection(
+        agent=began[-1]["agent"] if began else "",
+        attempt=max((data["attempt"] for data in began), default=1),
+        end=next((one.data["end"] for one in kept if one.kind == Kind.ENDED and one.session == newest), None),
+        said=tuple((d["role"], d["text"]) for d in _data(kept, Kind.SAID) if "text" in d),
+        unfinished=tuple(_unfinished(kept)),
+    )
+
+
+def _unfinished(kept: Sequence[Kept]) -> Iterable[tuple[str, str, str]]:
+    over = {d["id"] for kind in (Kind.FUNCTION_ENDED, Kind.FUNCTION_STOPPED) for d in _data(kept, kind)}
+    for data in _data(kept, Kind.FUNCTION_BEGAN):
+        if data["id"] not in over:
+            yield data["id"], data["function"], data.get("arguments", "")
+
+
+def _data(kept: Iterable[Kept], kind: Kind) -> Iterable[dict[str, Any]]:
+    return (one.data for one in kept if one.kind == kind)
+
+
+async def count(connection: AsyncConnection, number: str) -> int:
+    """How many calls there are whose other party has this number."""
+    query = select(func.count()).select_from(calls).where(calls.c.number == kept_number(number))
+    return await connection.scalar(query) or 0
