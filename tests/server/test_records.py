@@ -43,9 +43,13 @@ async def test_a_call_is_on_record_while_it_lasts_and_after(
         assert await server.ended() == 0
 
     found = await kept(database(tmp_path), caller.call_sid)
-    assert [one.kind for one in found if one.kind != "ended"] == ["began", "speech_session", "settings", "said"]
-    assert found[-1].data["end"] == "caller"
-    assert found[2].data["settings"]["agent"]["think"]["endpoint"]["headers"] == {"x-key": "${HUSH}"}
+    # Another worker may take the stream than answered the webhook; then there are two sessions, and one had the line.
+    kinds = [one.kind for one in found if one.kind != "ended"]
+    assert list(dict.fromkeys(kinds)) == ["began", "speech_session", "settings", "said"]
+    assert len(kinds) == 4 or options
+    assert "caller" in [one.data["end"] for one in found if one.kind == "ended"]
+    shown = next(one.data["settings"] for one in found if one.kind == "settings")
+    assert shown["agent"]["think"]["endpoint"]["headers"] == {"x-key": "${HUSH}"}
     assert service.sessions[0].settings["agent"]["think"]["endpoint"]["headers"] == {"x-key": "canary-value"}
     assert all(b"canary-value" not in file.read_bytes() for file in (tmp_path / "var").iterdir())
 

@@ -36,7 +36,7 @@ for _command in (
     files.settings,
     files.routes,
     files.schema,
-    calls.calls,
     doctor.doctor,
+    calls.calls,
 ):
     main.add_command(_command)
