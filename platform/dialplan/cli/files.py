@@ -128,11 +128,10 @@ def show(root: Path, agent: str, as_json: bool) -> None:
     if tree is None:
         agent_of(loaded(root, demand_secrets=False), agent)  # Says why.
         return
-    click.echo(
-        resolved.as_json(tree)
-        if as_json
-        else resolved.as_yaml(tree, lambda text: painted(sys.stdout)(text, Ink.GUTTER))
-    )
+    if as_json:
+        click.echo(resolved.as_json(tree))
+    else:
+        click.echo(resolved.as_yaml(tree, lambda text: painted(sys.stdout)(text, Ink.GUTTER)), nl=False)
 
 
 @click.command()

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dialplan.config.files import Files
@@ -115,6 +115,7 @@ def node_of(value: object) -> Node:
     return resolved._node(value)
 
 
+@example({"a": "0\n"})
 @given(st.dictionaries(st.sampled_from(["a", "b", "x y"]), _VALUES, min_size=1, max_size=3))
 def test_whatever_the_values_are_they_are_read_back(values: dict[str, object]) -> None:
     text = resolved.as_yaml(node_of(values))

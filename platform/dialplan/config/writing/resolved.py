@@ -75,9 +75,9 @@ def as_yaml(tree: Node, paint: Callable[[str], str] = str) -> str:
     """
     lines = list(_body(tree))
     column = min(_COLUMN, max((len(line.text) for line in lines if line.place), default=0))
-    return "\n".join(
-        line.text if not line.place else f"{line.text:<{column}}  {paint(_told(line.place))}" for line in lines
-    )
+    # To the end of the last line: a text behind a | would lose its own line break.
+    told = (f"{line.text:<{column}}  {paint(_told(line.place))}" if line.place else line.text for line in lines)
+    return "".join(f"{line}\n" for line in told)
 
 
 def as_json(tree: Node) -> str:
