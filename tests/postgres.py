@@ -30,8 +30,13 @@ def missing() -> str:
     return ""
 
 
+def _runuser() -> str | None:
+    # A user's PATH has no place for an administrator's programs.
+    return shutil.which("runuser") or shutil.which("runuser", path="/usr/sbin:/sbin")
+
+
 def _has_postgres() -> bool:
-    return any(entry.pw_name == "postgres" for entry in pwd.getpwall()) and bool(shutil.which("runuser"))
+    return any(entry.pw_name == "postgres" for entry in pwd.getpwall()) and _runuser() is not None
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class Cluster:
     def _run(self, program: str, *arguments: str) -> None:
         folder = programs()
         assert folder is not None
-        before = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+        before = [str(_runuser()), "-u", "postgres", "--"] if os.getuid() == 0 else []
         # The server would keep a pipe open.
         subprocess.run([*before, str(folder / program), *arguments], check=True, stdout=subprocess.DEVNULL, cwd="/")
 
