@@ -13,6 +13,7 @@ import click
 
 from dialplan.cli.project import database, root_option
 from dialplan.errors import JournalError
+from dialplan.words import counted
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Answer = TypeVar("_Answer")
@@ -110,17 +111,13 @@ def delete(root: Path, number: str, yes: bool) -> None:
     if not yes:
         _confirm(number, _asked(archive.count(database(root), number)))
     deleted = _asked(archive.delete(database(root), number))
-    click.echo(f"{_counted(deleted)} deleted")
+    click.echo(f"{counted(deleted, 'call')} deleted")
 
 
 def _confirm(number: str, count: int) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("nobody can be asked here; say --yes")
-    click.confirm(f"Delete {_counted(count)} of {number} for good?", abort=True, err=True)
-
-
-def _counted(count: int) -> str:
-    return f"{count} call{'s' * (count != 1)}"
+    click.confirm(f"Delete {counted(count, 'call')} of {number} for good?", abort=True, err=True)
 
 
 @calls.command()

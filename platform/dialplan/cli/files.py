@@ -18,6 +18,7 @@ from dialplan.config.problems import Ink, Problem, Severity
 from dialplan.config.rules import shape
 from dialplan.config.writing import editor, resolved
 from dialplan.facts import Call
+from dialplan.words import counted
 
 
 @click.command()
@@ -45,13 +46,9 @@ def check(root: Path, format_: str, no_env: bool, strict: bool) -> None:
 def _summary(loading: Loading) -> str:
     found: Sequence[Problem] = loading.problems
     errors = sum(problem.severity is Severity.ERROR for problem in found)
-    counted = [_count(errors, "error"), _count(len(found) - errors, "warning")]
-    agents = _count(len(loading.dialplan.agents), "agent")
-    return f"{agents} can answer; " + (", ".join(c for c in counted if c) or "no mistakes")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'s' * (number != 1)}" if number or word == "agent" else ""
+    sums = [(errors, "error"), (len(found) - errors, "warning")]
+    agents = counted(len(loading.dialplan.agents), "agent")
+    return f"{agents} can answer; " + (", ".join(counted(*one) for one in sums if one[0]) or "no mistakes")
 
 
 @click.command()

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from dialplan.cli.project import from_here, root_option
+from dialplan.cli.project import root_option
 from dialplan.config import problems
 from dialplan.config.loading import load
 from dialplan.config.problems import Place, Severity
 from dialplan.config.writing import answers, new_agent
 from dialplan.config.writing.starting import Beginning, usual_description
 from dialplan.errors import ConfigError
+from dialplan.words import from_here
 
 
 @click.command()

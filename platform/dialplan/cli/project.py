@@ -69,11 +69,6 @@ def agent_of(loading: Loading, name: str) -> Agent:
     )
 
 
-def from_here(path: Path) -> Path:
-    """As somebody in this folder would type it."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
 _COLOURS: Mapping[Ink, dict[str, Any]] = {
     Ink.PLACE: {"bold": True},
     Ink.MESSAGE: {"bold": True},

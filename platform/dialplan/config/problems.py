@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dialplan.config.keys import hidden, masked
+from dialplan.words import printable
 
 
 class Severity(StrEnum):
@@ -216,7 +217,7 @@ def _excerpt(problem: Problem, line: str, mark: Callable[[str], str], paint: Pai
 def _window(line: str, column: int) -> tuple[str, int]:
     """The part of a line around a column, and the column in that part."""
     # One character stands for one, so that the caret stays under its word.
-    line = "".join(character if character.isprintable() else " " for character in line)
+    line = printable(line, " ")
     if len(line) <= _WIDTH:
         return line, column
     start = max(0, min(column - _WIDTH // 2, len(line) - _WIDTH))

@@ -12,6 +12,7 @@ import yaml
 from dialplan.journal.reading import Kept, OnRecord
 from dialplan.journal.rows import Kind
 from dialplan.wire.deepgram import Role
+from dialplan.words import columns, printable
 
 #: What stands where a call has no end.
 _UNENDED = "not ended"
@@ -20,8 +21,7 @@ _UNENDED = "not ended"
 def table(calls: Sequence[OnRecord]) -> str:
     """A row for each call; times are those of this machine's zone."""
     rows = [("id", "started", "agent", "number", "line", "seconds", "end"), *map(_row, calls)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(columns(rows))
 
 
 def _row(call: OnRecord) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ def _local(moment: datetime) -> str:
 
 def _printable(text: str) -> str:
     """What strangers sent must not move the cursor."""
-    return "".join(c if c.isprintable() else "�" for c in text)
+    return printable(text, "�")
 
 
 def conversation(call: OnRecord) -> str:

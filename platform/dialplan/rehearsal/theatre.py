@@ -9,6 +9,7 @@ from dialplan.config.loading import Loading
 from dialplan.config.model import Agent
 from dialplan.rehearsal.rehearse import Outcome, play, stage
 from dialplan.wire.deepgram import Role
+from dialplan.words import columns, from_here
 
 
 async def rehearse(
@@ -60,18 +61,12 @@ def table(outcomes: Sequence[Outcome]) -> str:
     """A row for every rehearsal, what was not as it should be, and where the calls were saved."""
     head = ("agent", "rehearsal", "turns", "functions", "barge-ins", "seconds", "")
     rows = [head, *(_row(outcome) for outcome in outcomes)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = columns(rows)
     lines += [f"  {o.agent}, {o.rehearsal}: {difference}" for o in outcomes for difference in o.differences]
-    saved = [f"  {_from_here(outcome.wav)}" for outcome in outcomes if outcome.wav]
+    saved = [f"  {from_here(outcome.wav)}" for outcome in outcomes if outcome.wav]
     if saved:
         lines += ["", "Listen to the calls (left the caller, right the agent):", *saved]
     return "\n".join(lines if outcomes else ["there is no rehearsal"])
-
-
-def _from_here(path: Path) -> Path:
-    """As somebody in this folder would type it."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
+from dialplan.words import printable
+
 #: Characters of an address that are shown.
 _LONGEST = 160
 
@@ -19,7 +21,7 @@ def shown(url: str) -> str:
     if "@" in behind:
         # A password may hold slashes that nobody has quoted, so everything before the last @ goes.
         behind = "…@" + behind.rpartition("@")[2]
-    visible = "".join(c if c.isprintable() else "?" for c in scheme + slashes + behind) + mark + "…" * bool(mark)
+    visible = printable(scheme + slashes + behind, "?") + mark + "…" * bool(mark)
     return visible if len(visible) <= _LONGEST else visible[: _LONGEST - 1] + "…"
 
 

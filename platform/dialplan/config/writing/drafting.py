@@ -17,6 +17,7 @@ from dialplan.config.writing.starting import Beginning
 from dialplan.config.yaml import entries, source
 from dialplan.config.yaml.source import Node
 from dialplan.errors import ConfigError
+from dialplan.words import printable
 
 _Path = tuple[str | int, ...]
 
@@ -151,7 +152,7 @@ def _except(draft: Draft) -> str:
 
 def _comment(text: str) -> str:
     """A text inside of a remark, which ends with its line."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    return printable(text, " ")
 
 
 def _function_lines(beginning: Beginning, functions: list[Any], provided: Collection[str]) -> list[str]:

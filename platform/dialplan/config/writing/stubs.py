@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from dialplan.words import printable
+
 #: Names that the plugin's own text needs.
 _RESERVED = {
     *("Annotated", "FunctionError", "Literal", "annotations", "function_map"),
@@ -58,8 +60,7 @@ def _docstring(function: Mapping[str, Any]) -> str:
     text = " ".join(str(function.get("description") or "").split())
     if not text:
         return ""
-    text = text.replace("\\", "/").replace('"', "'")
-    text = "".join(character if character.isprintable() else " " for character in text)
+    text = printable(text.replace("\\", "/").replace('"', "'"), " ")
     if len(text) + 10 <= _WIDTH:
         return f'    """{text}"""\n'
     return '    """' + "\n    ".join(_wrapped(text)) + '\n    """\n'

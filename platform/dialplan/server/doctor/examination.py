@@ -20,6 +20,7 @@ from dialplan.server.doctor.pointing import LABELS, Correction, Judgement, is_as
 from dialplan.wire import address
 from dialplan.wire.fields import legible
 from dialplan.wire.twilio_numbers import Account, Number
+from dialplan.words import counted
 
 #: Seconds for each request.
 REQUEST_SECONDS = 10.0
@@ -43,9 +44,9 @@ class Examination:
         corrections = self.judgement.corrections
         lines = [line for correction in corrections for line in _planned(correction)]
         fields = sum(len(correction.changes) for correction in corrections)
-        counted = f"{_count(fields, 'field')} of {_count(len(corrections), 'number')}"
+        changes = f"{counted(fields, 'field')} of {counted(len(corrections), 'number')}"
         doubts = [f for f in self.findings if f.check is Check.PUBLIC_URL and f.state is not State.OK]
-        return "\n".join([f"To be set at Twilio, {counted}:", *lines, *(f"  But {doubt.message}" for doubt in doubts)])
+        return "\n".join([f"To be set at Twilio, {changes}:", *lines, *(f"  But {doubt.message}" for doubt in doubts)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +101,17 @@ async def _examine(loading: Loading, variables: Mapping[str, str], seconds: floa
 
 
 def _project(loading: Loading) -> Iterator[Finding]:
-    agents = _count(len(loading.dialplan.agents), "agent")
+    agents = counted(len(loading.dialplan.agents), "agent")
     errors = sum(problem.severity is Severity.ERROR for problem in loading.problems)
     if errors:
         names = ", ".join(loading.set_aside)
         aside = f"; set aside and answering nothing: {names}" if names else ""
-        message = f"{_count(errors, 'mistake')} in the files; {agents} can answer{aside}"
+        message = f"{counted(errors, 'mistake')} in the files; {agents} can answer{aside}"
         yield Finding(Check.PROJECT, State.WRONG, message, "dialplan check shows each of them")
     elif not loading.dialplan.agents:
         yield Finding(Check.PROJECT, State.WRONG, "there is no agent", "write a file into agents/: see README.md")
     elif loading.problems:
-        message = f"{agents} can answer; {_count(len(loading.problems), 'warning')} in the files"
+        message = f"{agents} can answer; {counted(len(loading.problems), 'warning')} in the files"
         yield Finding(Check.PROJECT, State.WARNING, message, "dialplan check shows each of them")
     else:
         yield Finding(Check.PROJECT, State.OK, f"{agents} can answer; no mistakes")
@@ -214,7 +215,7 @@ def _counted(found: Numbers) -> Iterator[Finding]:
     if not found.numbers:
         yield Finding(Check.NUMBERS, State.WARNING, "the account has no phone numbers", "buy one in Twilio's console")
     if found.malformed:
-        message = f"{_count(found.malformed, 'entry')} of Twilio's list cannot be understood and was passed over"
+        message = f"{counted(found.malformed, 'entry')} of Twilio's list cannot be understood and was passed over"
         yield Finding(Check.NUMBERS, State.WARNING, message)
 
 
@@ -267,8 +268,3 @@ def _set(correction: Correction, done: Number | Failed, *, tried: bool) -> Findi
         message = f"{name} was set, but Twilio still has another {', '.join(kept)}"
         return Finding(Check.NUMBERS, State.WRONG, message, "look at the number in Twilio's console")
     return Finding(Check.NUMBERS, State.OK, f"{name} is set: {', '.join(LABELS[c.field] for c in correction.changes)}")
-
-
-def _count(number: int, word: str) -> str:
-    plural = word[:-1] + "ies" if word.endswith("y") else word + "s"
-    return f"{number} {word if number == 1 else plural}"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
+from dialplan.words import counted, printable
+
 
 class Check(StrEnum):
     """What was looked at; also the titles, in their order."""
@@ -58,7 +60,7 @@ def in_groups(findings: Iterable[Finding]) -> str:
 def summary(findings: Sequence[Finding]) -> str:
     """How many want to be seen to."""
     wrong, doubtful = (sum(f.state is state for f in findings) for state in (State.WRONG, State.WARNING))
-    warnings = f"; {doubtful} warning{'s' * (doubtful != 1)}" if doubtful else ""
+    warnings = f"; {counted(doubtful, 'warning')}" if doubtful else ""
     return (f"{wrong} wrong" if wrong else "nothing is wrong") + warnings
 
 
@@ -69,10 +71,6 @@ def as_json(findings: Sequence[Finding]) -> str:
 
 
 def _line(finding: Finding) -> str:
-    line = f"  {finding.state:<7}  {_printable(finding.message)}"
-    return line + "".join(f"\n           → {_printable(part)}" for part in finding.help.splitlines())
-
-
-def _printable(text: str) -> str:
-    """Others' words may hold what a terminal would take for a command."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+    # Others' words may hold what a terminal would take for a command.
+    message, *helps = (printable(part, "?") for part in (finding.message, *finding.help.splitlines()))
+    return f"  {finding.state:<7}  {message}" + "".join(f"\n           → {part}" for part in helps)
