@@ -9,13 +9,27 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-
-#: What tells a file from its next version; None where there is none. A folder's changes with what it holds.
-Stamp = tuple[int, ...] | None
+from typing import NamedTuple
 
 
-def stamp_of(path: str | Path) -> Stamp:
-    """The stamp of whatever stands there now; of a link, of what it leads to."""
+class Stamp(NamedTuple):
+    """What tells a file from its next version. A folder's changes with what it holds."""
+
+    mode: int
+    device: int
+    inode: int
+    modified: int
+    changed: int
+    size: int
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """The same for all versions that were written into one file."""
+        return self.device, self.inode
+
+
+def stamp_of(path: str | Path) -> Stamp | None:
+    """The stamp of whatever stands there now, of a link, of what it leads to; None where there is nothing."""
     try:
         return _stamp(os.stat(path))
     except (OSError, ValueError):  # A name that no file can have.
@@ -23,13 +37,13 @@ def stamp_of(path: str | Path) -> Stamp:
 
 
 def _stamp(found: os.stat_result) -> Stamp:
-    return found.st_mode, found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
+    return Stamp(found.st_mode, found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
 
 
-class Looks(dict[str, Stamp]):
+class Looks(dict[str, Stamp | None]):
     """What was looked at, and how it stood."""
 
-    def at(self, path: str | Path) -> Stamp:
+    def at(self, path: str | Path) -> Stamp | None:
         """The stamp of a path, looked up once."""
         name = os.fspath(path)
         if name not in self:
@@ -58,9 +72,9 @@ class Files:
     def __init__(self) -> None:
         self.moment = Looks()
         """All that was looked at since the moment began."""
-        self._texts: dict[str, tuple[Stamp, str]] = {}
+        self._texts: dict[str, tuple[Stamp | None, str]] = {}
         self._drafts: dict[str, str] = {}
-        self._noted: dict[str, Stamp] = {}
+        self._noted: dict[str, Stamp | None] = {}
 
     def begin(self) -> None:
         """Let a new moment begin. What was not looked at in the last one is not kept."""
@@ -68,21 +82,21 @@ class Files:
         self.moment = Looks()
 
     @contextmanager
-    def noting(self) -> Iterator[Mapping[str, Stamp]]:
+    def noting(self) -> Iterator[Mapping[str, Stamp | None]]:
         """All that is looked at meanwhile: what depends on these files."""
-        noted: dict[str, Stamp] = {}
+        noted: dict[str, Stamp | None] = {}
         self._noted = noted
         yield noted
         self._noted = {}
 
-    def stand_as(self, noted: Mapping[str, Stamp]) -> bool:
+    def stand_as(self, noted: Mapping[str, Stamp | None]) -> bool:
         """Whether all that was noted stands now as it did then."""
         return all(self.moment.at(name) == stamp for name, stamp in noted.items())
 
     def is_file(self, path: Path) -> bool:
         """Whether a file stands there, be it behind a link."""
         stamp = self._look(path)
-        return stamp is not None and stat.S_ISREG(stamp[0])
+        return stamp is not None and stat.S_ISREG(stamp.mode)
 
     def put(self, path: Path, text: str) -> None:
         """Take this for the content of a file that is still to be written."""
@@ -109,9 +123,9 @@ class Files:
         of a Kubernetes ConfigMap are."""
         return sorted(self._below(folder, ()))
 
-    def _below(self, folder: Path, above: tuple[Stamp, ...]) -> Iterator[Path]:
+    def _below(self, folder: Path, above: tuple[Stamp | None, ...]) -> Iterator[Path]:
         stamp = self._look(folder)
-        if stamp is None or not stat.S_ISDIR(stamp[0]) or stamp in above:  # A link may lead in a circle.
+        if stamp is None or not stat.S_ISDIR(stamp.mode) or stamp in above:  # A link may lead in a circle.
             return
         try:
             names = os.listdir(folder)
@@ -123,7 +137,7 @@ class Files:
                 yield path
                 yield from self._below(path, (*above, stamp))
 
-    def _look(self, path: Path) -> Stamp:
+    def _look(self, path: Path) -> Stamp | None:
         name = os.fspath(path)
         stamp = self._noted[name] = self.moment.at(name)
         return stamp

@@ -49,7 +49,7 @@ class _Read:
     agent: Agent
     warnings: list[Problem]
     texts: Mapping[str, str]
-    files: Mapping[str, Stamp]
+    files: Mapping[str, Stamp | None]
     plugins: PluginLoader
 
 

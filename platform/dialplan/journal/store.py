@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from dialplan.config.files import stamp_of
 from dialplan.errors import JournalError
 from dialplan.journal import engines, reading, writing
 from dialplan.journal.address import Database
@@ -94,8 +95,5 @@ class Store:
 
 def _identity(file: Path | None) -> tuple[int, int]:
     """Which file it is; nothing where there is none."""
-    try:
-        stat = file.stat() if file else None
-    except OSError:
-        return 0, 0
-    return (stat.st_dev, stat.st_ino) if stat else (0, 0)
+    stamp = stamp_of(file) if file else None
+    return stamp.identity if stamp else (0, 0)

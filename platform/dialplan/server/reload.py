@@ -18,6 +18,7 @@ from typing import TypeVar
 import watchfiles
 
 from dialplan.config import problems
+from dialplan.config.files import stamp_of
 from dialplan.config.loading import Loader, Loading
 
 logger = logging.getLogger(__name__)
@@ -140,12 +141,8 @@ class Reload:
 
     def _folders(self) -> dict[Path, tuple[int, int]]:
         """The folders to be watched, and which ones they are."""
-        found = {}
-        for name in ("agents", "plugins"):
-            with contextlib.suppress(OSError):
-                stat = (self.root / name).stat()
-                found[self.root / name] = stat.st_dev, stat.st_ino
-        return found
+        stamps = {folder: stamp_of(folder) for folder in (self.root / "agents", self.root / "plugins")}
+        return {folder: stamp.identity for folder, stamp in stamps.items() if stamp}
 
 
 async def _changes(folders: list[Path]) -> AsyncGenerator[None, None]:

@@ -3,8 +3,9 @@
 import ast
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from os import stat_result
 from pathlib import Path
+
+from dialplan.config.files import Stamp, stamp_of
 
 #: A file that is larger is no plugin that somebody wrote.
 _LARGEST = 500_000
@@ -19,24 +20,17 @@ def _modules(root: Path) -> Iterator[tuple[str, frozenset[str]]]:
     for file in sorted((root / "plugins").rglob("*.py")):
         parts = file.relative_to(root).with_suffix("").parts
         if not any(part.startswith(("_", ".")) for part in parts):
-            try:
-                yield ".".join(parts), _functions(file, _version(file.stat()))
-            except OSError:
-                continue
-
-
-def _version(status: stat_result) -> tuple[int, int]:
-    return status.st_mtime_ns, status.st_size
+            yield ".".join(parts), _functions(file, stamp_of(file))
 
 
 @lru_cache(maxsize=256)
-def _functions(file: Path, version: tuple[int, int]) -> frozenset[str]:
+def _functions(file: Path, stamp: Stamp | None) -> frozenset[str]:
     """The public functions of a file as it was at a moment; none where it cannot be read or understood."""
-    if version[1] > _LARGEST:
+    if stamp is None or stamp.size > _LARGEST:
         return frozenset()
     try:
         body = ast.parse(file.read_bytes()).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return frozenset()
     for node in body:
         match node:
