@@ -20,7 +20,7 @@ def check(reading: Reading, templates: Collection[str]) -> None:
         reading: the agent file.
         templates: the texts in which its variables are filled in.
     """
-    for path, node in _numbers(reading.tree.get("variables"), ()):
+    for path, node in _numbers(reading.tree.get("variables")):
         if str(node.value) != node.raw and (_LOST.fullmatch(node.raw) or _is_read_out(path, templates)):
             _note(reading, node.place, node.raw, str(node.value))
     for node in _sent(reading.tree):
@@ -51,14 +51,11 @@ def _sent(tree: Node) -> Iterator[Node]:
         request = function.get("http")
         parts = [request.get("query"), request.get("json")] if request else []
         for part in [*parts, function.at("parameters").get("properties")]:
-            yield from (node for _, node in _numbers(part, ()))
-    yield from (node for _, node in _numbers(tree.get("settings"), ()))
+            yield from (node for _, node in _numbers(part))
+    yield from (node for _, node in _numbers(tree.get("settings")))
 
 
-def _numbers(node: Node | None, path: _Path) -> Iterator[tuple[_Path, Node]]:
-    if node is None:
-        return
-    if isinstance(node.value, int | float) and not isinstance(node.value, bool):
-        yield path, node
-    for key, child in node.children():
-        yield from _numbers(child, (*path, key))
+def _numbers(node: Node | None) -> Iterator[tuple[_Path, Node]]:
+    for path, value in node.walk() if node else ():
+        if isinstance(value.value, int | float) and not isinstance(value.value, bool):
+            yield path, value

@@ -79,14 +79,18 @@ def _errors(tree: Node) -> Iterator[_Error]:
     yield from _validator().iter_errors(tree.plain())
 
 
-def _infinite(tree: Node, path: _Path = ()) -> Iterator[_Path]:
-    """Numbers that JSON does not have. What stands under x-… is nobody's business."""
+def own_values(tree: Node) -> Iterator[tuple[_Path, Node]]:
+    """Every value of an agent with the keys that lead to it. What stands under x-… is nobody's business."""
     for key, child in tree.children():
-        if not path and str(key).startswith("x-"):
-            continue
-        if isinstance(child.value, float) and not math.isfinite(child.value):
-            yield (*path, key)
-        yield from _infinite(child, (*path, key))
+        if not str(key).startswith("x-"):
+            yield from child.walk((key,))
+
+
+def _infinite(tree: Node) -> Iterator[_Path]:
+    """Numbers that JSON does not have."""
+    for path, node in own_values(tree):
+        if isinstance(node.value, float) and not math.isfinite(node.value):
+            yield path
 
 
 def _refused(error: _Error) -> Iterator[_Path]:

@@ -2,11 +2,11 @@
 its `{{ }}` filled in at all?"""
 
 import re
-from collections.abc import Iterator
 
 from dialplan.config import keys, secret
 from dialplan.config.keys import WrittenOut
 from dialplan.config.reading import Reading
+from dialplan.config.rules import shape
 from dialplan.config.yaml.source import Node
 
 _Path = tuple[str | int, ...]
@@ -19,7 +19,9 @@ _HEARD_IN_SETTINGS = ("prompt", "greeting", "context", "description", "message",
 
 def check(reading: Reading) -> None:
     """Note every secret that is not set or would be heard, and every `{{ }}` that would be read out as it is."""
-    for path, node in _scalars(reading.tree, ()):
+    for path, node in shape.own_values(reading.tree):
+        if not isinstance(node.value, str):
+            continue
         text = node.raw
         _check_secrets(reading, path, node)
         _check_keys(reading, path, node)
@@ -124,12 +126,3 @@ def _is_template(path: _Path) -> bool:
         case ("functions", _, "http", *_) | ("rehearsals", _, "turns", _, "agent", *_):
             return True
     return False
-
-
-def _scalars(node: Node, path: _Path) -> Iterator[tuple[_Path, Node]]:
-    """Every text with the keys that lead to it. What stands under x-… is nobody's business."""
-    if isinstance(node.value, str):
-        yield path, node
-    for key, child in node.children():
-        if path or not str(key).startswith("x-"):
-            yield from _scalars(child, (*path, key))

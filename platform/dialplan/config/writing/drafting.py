@@ -1,6 +1,6 @@
 """A draft of an agent file: what `check` would refuse in it is taken out, in check's own words; then its text. Pure."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -72,19 +72,13 @@ def _lines(key: str, value: Any) -> list[str]:
 
 def _path_of(problem: Problem, tree: Node) -> _Path:
     """The keys that lead to a mistake: to what it points at exactly, or begins with, or stands in."""
-    nodes = list(_nodes(tree, ()))
+    _, *nodes = tree.walk()
     exact = [path for path, node in nodes if problem.place in (node.place, _key_place(tree, path))]
     begun = [path for path, node in nodes if node.place.beginning() == problem.place]
     around = [path for path, node in nodes if node.place.holds(problem.place)]
     if problem.code == "E102":
         return next(iter([*begun, *reversed(around)]), ())
     return next(iter([*reversed(exact), *begun, *reversed(around)]), ())
-
-
-def _nodes(node: Node, path: _Path) -> Iterator[tuple[_Path, Node]]:
-    for key, child in node.children():
-        yield (*path, key), child
-        yield from _nodes(child, (*path, key))
 
 
 def _key_place(tree: Node, path: _Path) -> object:

@@ -83,23 +83,15 @@ def as_yaml(tree: Node, paint: Callable[[str], str] = str) -> str:
 def as_json(tree: Node) -> str:
     """Every value with its path and place, for a program."""
     rows = [
-        {"path": ".".join(map(str, path)), "value": value, "file": place.file, "line": place.line}
-        for path, value, place in _values(tree, ())
+        {"path": ".".join(map(str, path)), "value": node.plain(), "file": node.place.file, "line": node.place.line}
+        for path, node in tree.walk()
+        if not any(node.children())
     ]
     return json.dumps(rows, indent=2, ensure_ascii=False)
 
 
 def _told(place: Place) -> str:
     return f"# {place.file}" + (f":{place.line}" if place.file != DEFAULT else "")
-
-
-def _values(tree: Node, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any, Place]]:
-    """Every single value with the keys that lead to it, and its place."""
-    children = list(tree.children())
-    if not children:
-        yield path, tree.plain(), tree.place
-    for key, child in children:
-        yield from _values(child, (*path, key))
 
 
 def _body(node: Node) -> Iterator[Line]:

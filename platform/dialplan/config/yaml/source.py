@@ -99,6 +99,12 @@ class Node:
                 yield key, entry.node
         yield from enumerate(self.items())
 
+    def walk(self, path: tuple[str | int, ...] = ()) -> "Iterator[tuple[tuple[str | int, ...], Node]]":
+        """This value and every one in it, each with the keys that lead to it; a mapping before what it holds."""
+        yield path, self
+        for key, child in self.children():
+            yield from child.walk((*path, key))
+
     def items(self) -> "tuple[Node, ...]":
         """The nodes of a list; none for anything else."""
         return self.value if isinstance(self.value, tuple) else ()
