@@ -73,6 +73,12 @@ def test_an_empty_folder_is_a_doubt(tmp_path: Path) -> None:
 # Files that cannot be read.
 
 
+def test_a_byte_that_is_no_text_at_the_beginning_of_a_line_is_told_on_that_line(tmp_path: Path) -> None:
+    assert told(loaded(tmp_path, {"agents/a.yaml": b"prompt: x\n\xe9"})) == [
+        "a.yaml:2:1 E001 the file is not text in UTF-8"
+    ]
+
+
 def test_a_file_that_is_not_utf8_is_told_with_the_place(tmp_path: Path) -> None:
     loading = loaded(tmp_path, {"agents/a.yaml": b"prompt: |\n  Caf\xe9\n", "agents/b.yaml": PLAIN.encode("utf-16")})
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from dialplan.config.model import Records
 from dialplan.facts import Call
-from dialplan.wire.deepgram import Role
+from dialplan.wire.deepgram import Role, is_error_content
 
 
 class End(StrEnum):
@@ -98,6 +98,11 @@ class Ran:
     result: str
     seconds: float
     id: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """`error`, where the model was told why there is no result; else `result`."""
+        return "error" if is_error_content(self.result) else "result"
 
 
 @dataclass(frozen=True, slots=True)

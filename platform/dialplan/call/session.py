@@ -393,11 +393,10 @@ class Session:
         started = monotonic()
         names = functools.partial(rendering.template_names, self.agent, self.call)
         content = await self._functions.run(run.function, run.request.arguments, self.call, names)
-        seconds = monotonic() - started
-        outcome = "error" if content.startswith('{"error":') else "result"
-        self._metrics.function_seconds.labels(self.agent.name, run.function.name, outcome).observe(seconds)
+        ran = record.Ran(run.function.name, run.request.arguments, content, monotonic() - started, run.request.id)
+        self._metrics.function_seconds.labels(self.agent.name, ran.function, ran.outcome).observe(ran.seconds)
         self._tasks.pop(run.request.id, None)
-        self._remember(record.Ran(run.function.name, run.request.arguments, content, seconds, run.request.id))
+        self._remember(ran)
         self._happen(self._conversation.function_finished(run.request.id, content, monotonic()))
 
     def _send_settings(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dialplan.config.files import Files
-from dialplan.config.problems import Place, Problem, did_you_mean
+from dialplan.config.problems import Place, Problem, did_you_mean, undecodable
 from dialplan.config.yaml import source
 from dialplan.config.yaml.source import Node
 
@@ -171,6 +171,6 @@ def reason(exc: OSError) -> str:
 
 
 def _not_utf8(name: str, exc: UnicodeDecodeError) -> Problem:
-    before = exc.object[: exc.start].decode("utf-8", errors="replace").splitlines() or [""]
-    place = Place(name, len(before), len(before[-1]) + 1, len(before), len(before[-1]) + 2)
+    line, column = undecodable(exc)
+    place = Place(name, line, column, line, column + 1)
     return Problem("E001", place, "the file is not text in UTF-8", "save it as UTF-8")

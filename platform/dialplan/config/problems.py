@@ -283,6 +283,12 @@ def _annotation(problem: Problem) -> str:
     return f"::{problem.severity} file={file},{position},title={problem.code}::{text}"
 
 
+def undecodable(exc: UnicodeDecodeError) -> tuple[int, int]:
+    """Line and column of the first byte that is no text in UTF-8."""
+    before = lines_of(exc.object[: exc.start].decode("utf-8", errors="replace"))
+    return len(before), len(before[-1]) + 1
+
+
 def lines_of(text: str) -> list[str]:
     """The text's lines as YAML counts them: str.splitlines would also break at form feeds and the like."""
     for line_break in ("\r\n", "\r", "\x85", "\u2028", "\u2029"):

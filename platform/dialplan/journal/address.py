@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from dialplan.errors import ConfigError
+from dialplan.wire import address
 
 _FORM = "it must be sqlite:///path/to/file.db or postgresql://user:password@host/database"
 
@@ -57,11 +58,10 @@ def _sqlite_path(rest: str) -> str:
 
 
 def _postgresql(url: str) -> Database:
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise ConfigError(f"DATABASE_URL has a host or a port that cannot be read; {_FORM}") from None
+    parts = address.parts(url)
+    if parts is None:
+        raise ConfigError(f"DATABASE_URL has a host or a port that cannot be read; {_FORM}")
+    host, port = parts.hostname, parts.port
     options = [(name, value) for name, value in parse_qsl(parts.query) if name not in _NOT_FOR_ASYNCPG]
     if not parts.path.strip("/") or not (host or any(name == "host" for name, _ in options)):
         raise ConfigError(f"DATABASE_URL lacks a host or the name of a database; {_FORM}")

@@ -56,8 +56,7 @@ class OnRecord:
     @property
     def end(self) -> str | None:
         """How the newest session ended; None where it goes on, or its process was lost."""
-        newest = self.entries[-1].session if self.entries else 0
-        return next((e.data["end"] for e in self.entries if e.kind == Kind.ENDED and e.session == newest), None)
+        return _end(self.entries)
 
     @property
     def seconds(self) -> float:
@@ -131,14 +130,19 @@ def recollected(kept: Sequence[Kept]) -> Recollection | None:
     if not kept:
         return None
     began = [one.data for one in kept if one.kind == Kind.BEGAN]
-    newest = kept[-1].session
     return Recollection(
         agent=began[-1]["agent"] if began else "",
         attempt=max((data["attempt"] for data in began), default=1),
-        end=next((one.data["end"] for one in kept if one.kind == Kind.ENDED and one.session == newest), None),
+        end=_end(kept),
         said=tuple((d["role"], d["text"]) for d in _data(kept, Kind.SAID) if "text" in d),
         unfinished=tuple(_unfinished(kept)),
     )
+
+
+def _end(kept: Sequence[Kept]) -> str | None:
+    """How the newest session ended, where it did."""
+    newest = kept[-1].session if kept else 0
+    return next((one.data["end"] for one in kept if one.kind == Kind.ENDED and one.session == newest), None)
 
 
 def _unfinished(kept: Sequence[Kept]) -> Iterable[tuple[str, str, str]]:

@@ -134,8 +134,7 @@ def _plain(entry: Entry) -> tuple[Kind, dict[str, Any]]:
 
 
 def _ran(ran: record.Ran, whole: bool) -> dict[str, Any]:
-    outcome = "error" if ran.result.startswith('{"error":') else "result"
-    data = {"id": ran.id, "function": ran.function, "seconds": round(ran.seconds, 6), "outcome": outcome}
+    data = {"id": ran.id, "function": ran.function, "seconds": round(ran.seconds, 6), "outcome": ran.outcome}
     return data | ({"arguments": ran.arguments, "result": ran.result} if whole else {})
 
 

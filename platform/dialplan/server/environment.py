@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from dialplan.errors import ConfigError
 from dialplan.wire import address, deepgram, twilio_numbers
@@ -106,8 +105,5 @@ def _url(variables: Mapping[str, str], name: str, default: str, schemes: tuple[s
 
 
 def _is_whole(url: str, schemes: tuple[str, ...]) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # No port, or no IPv6 address, looks like this.
-        return False
+    split = address.parts(url)
+    return split is not None and split.scheme in schemes and bool(split.hostname) and split.port != 0

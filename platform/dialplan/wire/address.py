@@ -38,23 +38,23 @@ def without_fragment(url: str) -> str:
 
 def path(url: str) -> str:
     """The path of an address; empty where it is none."""
-    parts = _parts(url)
-    return parts.path if parts else ""
+    split = parts(url)
+    return split.path if split else ""
 
 
 def host(url: str) -> str:
     """The host of an address, with its port where that is not the usual one; empty where it is none."""
-    parts = _parts(url)
-    if parts is None or not parts.hostname:
+    split = parts(url)
+    if split is None or not split.hostname:
         return ""
-    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{name}:{parts.port}" if parts.port and parts.port != _DEFAULT_PORTS.get(parts.scheme) else name
+    name = f"[{split.hostname}]" if ":" in split.hostname else split.hostname
+    return f"{name}:{split.port}" if split.port and split.port != _DEFAULT_PORTS.get(split.scheme) else name
 
 
 def is_private(url: str) -> bool:
     """Whether the host's name says by itself that nobody on the internet can reach it."""
-    parts = _parts(url)
-    name = (parts.hostname or "").rstrip(".") if parts else ""
+    split = parts(url)
+    name = (split.hostname or "").rstrip(".") if split else ""
     try:
         return not ipaddress.ip_address(name).is_global
     except ValueError:
@@ -62,17 +62,18 @@ def is_private(url: str) -> bool:
 
 
 def _place(url: str) -> tuple[str, ...]:
-    parts = _parts(url)
-    if parts is None or not parts.hostname:
+    split = parts(url)
+    if split is None or not split.hostname:
         return (without_fragment(url),)
-    user = parts.netloc.rpartition("@")[0]
-    return (parts.scheme, user, host(url), parts.path or "/", parts.query)
+    user = split.netloc.rpartition("@")[0]
+    return (split.scheme, user, host(url), split.path or "/", split.query)
 
 
-def _parts(url: str) -> SplitResult | None:
+def parts(url: str) -> SplitResult | None:
+    """The address in its parts; None where it has a host or a port that cannot be read."""
     try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 -- raises where it is no number
+        split = urlsplit(url)
+        split.port  # noqa: B018 -- raises where it is no number
     except ValueError:
         return None
-    return parts
+    return split

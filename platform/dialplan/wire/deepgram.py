@@ -259,6 +259,11 @@ def error_content(text: str) -> str:
     return json.dumps({"error": text}, ensure_ascii=False)
 
 
+def is_error_content(content: str) -> bool:
+    """Whether a content is one of those."""
+    return content.startswith('{"error":')
+
+
 def _function_call(fields: dict[str, Any]) -> FunctionCall:
     arguments = fields.get("arguments", "")
     return FunctionCall(

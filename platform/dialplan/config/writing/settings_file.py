@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dialplan.config.layers import reason
+from dialplan.config.problems import undecodable
 from dialplan.config.yaml.source import MAX_BYTES
 from dialplan.errors import ConfigError
 
@@ -49,9 +50,8 @@ def _text(file: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        before = content[: exc.start].decode("utf-8", "replace").split("\n")
-        place = f"{file}:{len(before)}:{len(before[-1]) + 1}"
-        raise ConfigError(f"{place}: the file is not text in UTF-8; save it as UTF-8") from exc
+        line, column = undecodable(exc)
+        raise ConfigError(f"{file}:{line}:{column}: the file is not text in UTF-8; save it as UTF-8") from exc
 
 
 def _words(exc: json.JSONDecodeError) -> str:

@@ -131,7 +131,7 @@ def should_be(public_url: str) -> dict[str, str]:
 def found_pointing(correction: Correction) -> Finding:
     """How a number was found that should be set. Without the webhook no call comes in; the rest is a doubt."""
     values = correction.values
-    where = address.shown(correction.number.voice_url) or "nothing"
+    where = _shown(correction.number.voice_url)
     name = _named(correction.number, correction.route)
     if "voice_url" in values:
         return _finding(State.WRONG, f"{name} points at {where} instead of {address.shown(values['voice_url'])}", _FIX)
