@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.report import table
 from dialplan.config.dialplan import Dialplan, Route
 from dialplan.config.loading import Loader
 from dialplan.server.reload import Reload, reloading
@@ -207,8 +208,6 @@ def _each(call: Callable[[], object], repeats: int) -> float:
 
 def tables(results: dict[str, Any]) -> str:
     """What was measured, for a page."""
-    from bench.report import table
-
     least = results["checks"][-1]["seconds"]
     checks = [
         [row["program"], f"{row['seconds']:.2f} s", f"{row['seconds'] / least:.1f} ×", f"{row['megabytes']:.0f} MB"]

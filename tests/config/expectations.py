@@ -18,6 +18,7 @@ from pathlib import Path
 from dialplan.config.problems import Problem, lines_of
 
 BAD = Path(__file__).parents[1] / "fixtures" / "agents" / "bad"
+GOOD = BAD.with_name("good")
 
 #: What `${NAME}` finds when the bad files are loaded.
 ENVIRONMENT = {"SET": "a value", "EMPTY": ""}

@@ -9,9 +9,8 @@ import pytest
 from dialplan.config.agent_file import MANAGED_PROMPT_LIMIT, OWN_PATHS
 from dialplan.config.loading import load
 from dialplan.config.model import Limits, Records
-from tests.config.expectations import ENVIRONMENT
+from tests.config.expectations import ENVIRONMENT, GOOD
 from tests.config.files import PLAIN, agent_of, codes, loaded, told, under, write
-from tests.config.rules.test_shape import GOOD
 
 
 def test_the_smallest_agent_is_a_number_and_a_prompt(tmp_path: Path) -> None:

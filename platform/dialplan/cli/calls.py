@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import click
 
-from dialplan.cli.project import database, root_option
+from dialplan.cli.project import database, read_dotenv, root_option
 from dialplan.errors import JournalError
+from dialplan.journal.address import Database
 from dialplan.words import counted
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -43,6 +44,11 @@ def _which(command: _Command) -> _Command:
     return click.option("--since", type=_Since(), help="From then on: 2026-11-25, 7d, 12h, 30m.")(command)
 
 
+def _records(root: Path) -> Database:
+    read_dotenv(root)
+    return database(root)
+
+
 def _asked(question: Coroutine[Any, Any, _Answer]) -> _Answer:
     return asyncio.run(question)
 
@@ -62,7 +68,7 @@ def list_(root: Path, agent: str, number: str, since: datetime | None, last: int
     from dialplan.journal import archive, printing
     from dialplan.journal.reading import Question
 
-    found = _asked(archive.listed(database(root), Question(agent, number, since), last))
+    found = _asked(archive.listed(_records(root), Question(agent, number, since), last))
     if as_json:
         click.echo(json.dumps([printing.as_object(call) for call in found], indent=2, ensure_ascii=False))
     elif found:
@@ -79,7 +85,7 @@ def show(root: Path, call: str, as_json: bool) -> None:
     """A call from its beginning to its end. ID may be a unique beginning."""
     from dialplan.journal import archive, printing
 
-    [found] = _asked(archive.calls(database(root), [call]))
+    [found] = _asked(archive.calls(_records(root), [call]))
     click.echo(printing.as_line(found) if as_json else printing.conversation(found))
 
 
@@ -92,7 +98,7 @@ def export(root: Path, agent: str, number: str, since: datetime | None) -> None:
     from dialplan.journal.reading import Question
 
     async def export_all() -> None:
-        async for call in archive.whole(database(root), Question(agent, number, since)):
+        async for call in archive.whole(_records(root), Question(agent, number, since)):
             click.echo(printing.as_line(call))
 
     _asked(export_all())
@@ -109,8 +115,8 @@ def delete(root: Path, number: str, yes: bool) -> None:
     if not number.strip():
         raise click.UsageError("--number is empty: calls without a number are nobody's")
     if not yes:
-        _confirm(number, _asked(archive.count(database(root), number)))
-    deleted = _asked(archive.delete(database(root), number))
+        _confirm(number, _asked(archive.count(_records(root), number)))
+    deleted = _asked(archive.delete(_records(root), number))
     click.echo(f"{counted(deleted, 'call')} deleted")
 
 
@@ -128,7 +134,7 @@ def diff(root: Path, one: str, other: str) -> None:
     """How the Settings of two calls differ; exit 1 where they do."""
     from dialplan.journal import archive, printing
 
-    pair = _asked(archive.calls(database(root), [one, other]))
+    pair = _asked(archive.calls(_records(root), [one, other]))
     for call in pair:
         if call.settings is None:
             raise JournalError(f"{call.id} has no Settings on record: it ended before they were sent")

@@ -39,8 +39,7 @@ def read_dotenv(root: Path) -> dict[str, str]:
 
 
 def database(root: Path) -> Database:
-    """Where the project's records go. Raises ConfigError: DATABASE_URL is no database."""
-    read_dotenv(root)
+    """Where the project's records go, by the variables as they are. Raises ConfigError: DATABASE_URL is no database."""
     return address.database(os.environ.get("DATABASE_URL", ""), root, Path(os.environ["DIALPLAN_VAR"]))
 
 

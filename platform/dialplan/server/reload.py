@@ -7,9 +7,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +18,7 @@ import watchfiles
 from dialplan.config import problems
 from dialplan.config.files import stamp_of
 from dialplan.config.loading import Loader, Loading
+from dialplan.server.beside import beside
 
 logger = logging.getLogger(__name__)
 
@@ -165,18 +164,7 @@ async def _changes(folders: list[Path]) -> AsyncGenerator[None, None]:
 
 
 async def _beside(work: Callable[[], _Result]) -> _Result:
-    """Do this in a thread that the process does not wait for at its end: it may import a plugin, which may hang."""
-    future: Future[_Result] = Future()
-    future.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except Exception as exc:  # noqa: BLE001 -- raised again where it was asked for
-            future.set_exception(exc)
-
-    threading.Thread(target=run, name="reload", daemon=True).start()
-    return await asyncio.wrap_future(future)
+    return await asyncio.wrap_future(beside(work, "reload"))
 
 
 @contextlib.contextmanager

@@ -11,10 +11,8 @@ from jsonschema import Draft7Validator
 from dialplan.config.loading import load
 from dialplan.config.model import Function, Limits, Records
 from dialplan.config.rules.shape import KINDS, WORDS, schema
-from tests.config.expectations import ENVIRONMENT
+from tests.config.expectations import ENVIRONMENT, GOOD
 from tests.config.files import PLAIN, agent_of, codes, loaded, told, under
-
-GOOD = Path(__file__).parents[2] / "fixtures" / "agents" / "good"
 
 #: Keywords that only say something, or only lead to others.
 SILENT = {

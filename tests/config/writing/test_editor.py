@@ -15,10 +15,9 @@ from dialplan.config.rules import shape
 from dialplan.config.writing import editor
 from dialplan.config.yaml import source
 from dialplan.errors import ConfigError
-from tests.config.expectations import cases, project
+from tests.config.expectations import GOOD, cases, project
 from tests.config.files import PLAIN, codes, write
 
-GOOD = Path(__file__).parents[2] / "fixtures" / "agents" / "good"
 LINE = "# yaml-language-server: $schema="
 
 

@@ -11,9 +11,8 @@ from dialplan.config.layers import Layers
 from dialplan.config.writing import resolved
 from dialplan.config.yaml import source
 from dialplan.config.yaml.source import Node
+from tests.config.expectations import GOOD
 from tests.config.files import PLAIN, loaded, write
-
-GOOD = Path(__file__).parents[2] / "fixtures" / "agents" / "good"
 
 
 def tree_of(root: Path, files: dict[str, str], name: str = "a") -> Node:

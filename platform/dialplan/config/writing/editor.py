@@ -81,11 +81,20 @@ def _with_modeline(root: Path, path: Path) -> Iterator[Written]:
         yield Written(path, "cannot be read as text and stays as it is")
         return
     if _MODELINE not in text:
-        name = LAYER_SCHEMA if path.name.startswith("_") else AGENT_SCHEMA
-        schema = Path(os.path.relpath(root / "agents" / name, path.parent)).as_posix()
         mark, rest = ("\ufeff", text[1:]) if text.startswith("\ufeff") else ("", text)
         end = "\r\n" if "\r\n" in text else "\n"
-        yield from _put(path, f"{mark}# {_MODELINE} $schema={schema}{end}{rest}")
+        yield from _put(path, f"{mark}{modeline(schema_of(root, path))}{end}{rest}")
+
+
+def schema_of(root: Path, path: Path) -> str:
+    """The way from an agent's file, or one that lies under agents, to its schema."""
+    name = LAYER_SCHEMA if path.name.startswith("_") else AGENT_SCHEMA
+    return Path(os.path.relpath(root / "agents" / name, path.parent)).as_posix()
+
+
+def modeline(schema: str) -> str:
+    """The first line of a file, by which editors know every key."""
+    return f"# {_MODELINE} $schema={schema}"
 
 
 def _vscode(path: Path) -> Iterator[Written]:

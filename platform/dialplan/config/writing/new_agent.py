@@ -10,13 +10,10 @@ from zoneinfo import available_timezones
 from dialplan.config.layers import DEFAULTS
 from dialplan.config.plugins.loader import PluginLoader
 from dialplan.config.problems import Place, Problem
-from dialplan.config.writing import drafting, from_settings, new_files, settings_file, starting, stubs
+from dialplan.config.writing import drafting, editor, from_settings, new_files, settings_file, starting, stubs
 from dialplan.config.writing.from_settings import Draft, wants_code
 from dialplan.config.writing.starting import Beginning
 from dialplan.errors import ConfigError
-
-#: Beside the agents, where `dialplan schema --write` puts it.
-_SCHEMA = "agent.schema.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,8 @@ def _identifier(part: str) -> str:
 
 def schema_for(root: Path, name: str) -> str:
     """The way from the agent's file to the schema for editors; empty where the project has none."""
-    return "../" * name.count("/") + _SCHEMA if (root / "agents" / _SCHEMA).is_file() else ""
+    has_one = (root / "agents" / editor.AGENT_SCHEMA).is_file()
+    return editor.schema_of(root, agent_file(root, name)) if has_one else ""
 
 
 def local_timezone() -> str:

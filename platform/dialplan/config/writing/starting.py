@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from dialplan.config.jinja.templates import literal
-from dialplan.config.writing import answers
+from dialplan.config.writing import answers, editor
 from dialplan.config.yaml import entries
 
 
@@ -66,7 +66,7 @@ def plugin_text(name: str) -> str:
 
 def modeline(beginning: Beginning) -> str:
     """The first line, by which editors know every key."""
-    return f"# yaml-language-server: $schema={beginning.schema}\n" if beginning.schema else ""
+    return f"{editor.modeline(beginning.schema)}\n" if beginning.schema else ""
 
 
 def description_lines(beginning: Beginning) -> list[str]:

@@ -2,9 +2,9 @@
 
 import asyncio
 import errno
+import functools
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import httpx
 
 from dialplan import __version__
 from dialplan.errors import ConfigError
+from dialplan.server.beside import beside
 
 T = TypeVar("T")
 
@@ -138,16 +139,4 @@ class _Lookups(ThreadPoolExecutor):
     """Looks names up in threads that nobody waits for, as those of an executor are when the process ends."""
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        future: Future[T] = Future()
-
-        def work() -> None:
-            try:
-                result = fn(*args, **kwargs)
-            except (OSError, ValueError, OverflowError) as exc:
-                future.set_exception(exc)
-            else:
-                future.set_result(result)
-
-        future.set_running_or_notify_cancel()
-        threading.Thread(target=work, name="lookup", daemon=True).start()
-        return future
+        return beside(functools.partial(fn, *args, **kwargs), "lookup")
