@@ -17,7 +17,7 @@ def configure(level: str = "INFO") -> None:
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)-7s %(name)s%(call)s %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # At DEBUG, websockets writes request headers out, and with them Deepgram's key; the others tell of themselves only.
-    for name in ("websockets", "picows", "httpx", "httpcore", "uvicorn", "alembic", "sqlalchemy"):
+    for name in ("websockets", "picows", "httpx", "httpcore", "uvicorn", "alembic", "sqlalchemy", "watchfiles"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -62,7 +62,7 @@ class Metrics:
         )
         self.last_reload_successful = Gauge(
             "dialplan_last_reload_successful",
-            "1 where the files could be used as they were last read, 0 where one was set aside.",
+            "1 where the files could be read and used, 0 where one was set aside, or none could be read.",
             registry=self.registry,
         )
         self.last_reload_timestamp = Gauge(
@@ -79,6 +79,10 @@ class Metrics:
             self.agent_broken.labels(name).set(name in broken)
         self.last_reload_successful.set(not broken)
         self.last_reload_timestamp.set_to_current_time()
+
+    def not_loaded(self) -> None:
+        """The files have changed, and could not be read."""
+        self.last_reload_successful.set(0)
 
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""

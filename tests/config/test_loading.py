@@ -1,13 +1,19 @@
 """Files read again: what has changed is new, what has not stays the very same, and a broken file breaks nothing."""
 
+import errno
 import json
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dialplan.cli.project import read_dotenv
+from dialplan.config.agent_file import read_agent
 from dialplan.config.dialplan import Dialplan
 from dialplan.config.loading import Loader, Loading, load
 from dialplan.config.secret import reveal
@@ -155,6 +161,100 @@ def test_a_dotenv_that_makes_no_sense_sets_nothing(tmp_path: Path, content: byte
     write(tmp_path, {"agents/a.yaml": A, ".env": content})
 
     assert codes(load(tmp_path, {})) == []
+
+
+def test_a_dotenv_is_filled_in_alike_for_commands_and_for_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {".env": "HOST=b\nKEY=${HOST}.${OTHER}\n", "agents/a.yaml": A + "deepgram: {api_key: '${KEY}'}\n"})
+    monkeypatch.setattr(os, "environ", {"HOST": "a"})
+
+    given = read_dotenv(tmp_path)
+    served, checked = Loader(tmp_path, given).load(), load(tmp_path, os.environ)
+
+    assert [reveal(loading.dialplan.agents["a"].api_key) for loading in (served, checked)] == ["a.", "a."]
+    assert os.environ["HOST"] == "a"
+
+
+# Files that cannot be read for now.
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """Meanwhile this process cannot open any file more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_what_cannot_be_read_for_a_moment_answers_on_and_is_read_again_without_a_change_to_it(tmp_path: Path) -> None:
+    project = Project(tmp_path, {"agents/a.yaml": A, "agents/acme/b.yaml": B})
+    write(tmp_path, {"agents/a.yaml": A.replace("brief", "kind")})
+
+    with no_descriptors():
+        starved = project.loader.load(project.now.dialplan)
+        assert not project.loader.changed()
+    assert codes(starved) == ["E001"]
+    assert starved.dialplan.agents == project.now.dialplan.agents
+    assert sorted(starved.set_aside) == ["a", "acme/b"]
+
+    project.save({})
+    assert project.prompts() == {"a": "Be kind.", "acme/b": "Be brief."}
+    assert project.now.set_aside == ()
+
+
+def test_a_folder_that_cannot_be_listed_keeps_its_own_agents_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path, {"agents/a.yaml": A, "agents/acme/b.yaml": B})
+    listed = os.listdir
+
+    def refuse(folder: Path) -> list[str]:
+        if folder == tmp_path / "agents/acme":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    project.loader.load(project.now.dialplan)
+    (tmp_path / "agents/a.yaml").unlink()
+    after = project.loader.load(project.now.dialplan)
+
+    assert told(after) == ["acme:1:1 E001 the folder cannot be read: permission denied"]
+    assert (list(after.dialplan.agents), after.set_aside) == (["acme/b"], ("acme/b",))
+
+
+def test_a_folder_agents_that_is_gone_is_a_mistake_and_nobody_stops_answering(tmp_path: Path) -> None:
+    project = Project(tmp_path, {"agents/a.yaml": A})
+    (tmp_path / "agents").rename(tmp_path / "elsewhere")
+
+    gone = project.save({})
+    assert (codes(gone), gone.set_aside, project.prompts()) == (["E007"], ("a",), {"a": "Be brief."})
+
+    (tmp_path / "elsewhere").rename(tmp_path / "agents")
+    assert (codes(project.save({})), project.now.set_aside) == ([], ())
+
+
+def test_files_that_change_while_they_are_read_are_read_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"agents/a.yaml": A, "agents/b.yaml": B})
+    changes = [A.replace("brief", "kind")]
+
+    def read_and_change(project: object, file: Path) -> object:
+        found = read_agent(project, file)  # type: ignore[arg-type]
+        if changes and file.stem == "b":
+            write(tmp_path, {"agents/a.yaml": changes.pop()})
+        return found
+
+    monkeypatch.setattr("dialplan.config.loading.read_agent", read_and_change)
+    agents = Loader(tmp_path, {}).first().dialplan.agents
+
+    assert agents["a"].prompt.source == "Be kind."
 
 
 def test_files_behind_links_are_followed_and_a_swapped_folder_is_a_change(tmp_path: Path) -> None:

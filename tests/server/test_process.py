@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from dialplan.rehearsal.phone import Account, placed
+from tests.config.files import write
 from tests.world import AGENT, AUTH_TOKEN, CALLER, NUMBER, Ear, ScriptedSession, project, speech_service
 
 TONE = bytes(range(1, 161))
@@ -272,5 +273,15 @@ async def test_a_hangup_signal_reads_the_files_and_ends_nothing(tmp_path: Path, 
         server.process.send_signal(signal.SIGHUP)
 
         await until_agents(server.url, 2)
+        server.process.send_signal(signal.SIGTERM)
+        assert await server.ended() == 0
+
+
+@pytest.mark.parametrize("options", [["--no-reload"], ["--no-reload", "--workers", "2"]])
+async def test_a_hangup_signal_while_it_starts_ends_nothing(tmp_path: Path, options: list[str]) -> None:
+    plugin = "import os, signal\nos.kill(os.getpid(), signal.SIGHUP)\n"
+    write(tmp_path, {"agents/a.yaml": AGENT + "plugins: [plugins.p]\n", "plugins/p.py": plugin})
+    async with serving(tmp_path, "ws://127.0.0.1:1", *options) as server:
+        await until_agents(server.url, 1)
         server.process.send_signal(signal.SIGTERM)
         assert await server.ended() == 0

@@ -1,10 +1,13 @@
 """Saved files are live at once, by whatever way they are saved; calls on the line keep what they began with."""
 
 import asyncio
+import contextlib
+import itertools
 import json
 import logging
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,6 +23,7 @@ from tests.config.files import write
 from tests.world import CALLER, NUMBER, Ear, Script, ScriptedSession, World, server_for, speech_service
 
 OTHER = "+15550100002"
+HANGING = "import threading\nthreading.Event().wait()\n"
 PLUGIN = "def version() -> int:\n    return {}\n"
 
 
@@ -38,17 +42,39 @@ class Watched:
     root: Path
     world: World
     taken: list[Loading] = field(default_factory=list)
+    failures: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, loading: Loading) -> None:
         self.taken.append(loading)
         self._changed.set()
 
+    def fail(self) -> None:
+        self.world.live.metrics.not_loaded()
+        self.failures += 1
+        self._changed.set()
+
+    async def until_failed(self) -> None:
+        while not self.failures:
+            await self.until_read()
+
+    async def until_watching(self) -> None:
+        """Wait until the system tells of changes, by making some until two were told: one may have been found."""
+        for number in itertools.count():
+            (self.root / f"agents/.{number}").touch()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.until(lambda _: len(self.taken) > 1), 0.3)
+                return
+
+    async def until_read(self) -> None:
+        """Wait for what comes next, a loading or a failure."""
+        self._changed.clear()
+        await self._changed.wait()
+
     async def until(self, condition: Callable[[Loading], bool]) -> Loading:
         """Wait for a loading."""
         while not self.taken or not condition(self.taken[-1]):
-            self._changed.clear()
-            await self._changed.wait()
+            await self.until_read()
         return self.taken[-1]
 
     async def until_said(self, word: str, name: str = "a") -> Loading:
@@ -68,6 +94,11 @@ class Watched:
     async def get(self, path: str) -> httpx.Response:
         async with httpx.AsyncClient() as client:
             return await client.get(f"{self.world.url}{path}")
+
+
+def version(loading: Loading, name: str = "a") -> object:
+    """What the agent's function returns."""
+    return loading.dialplan.agents[name].functions["version"].runs.call()  # type: ignore[union-attr]
 
 
 def said(loading: Loading) -> dict[str, str]:
@@ -90,7 +121,8 @@ async def watched(
     loading = loader.first()
     async with speech_service(script) as service, server_for(loading, service.url) as world:
         found = Watched(root, world)
-        async with reloading(Reload(root, loader, loading, [world.live.take, found.take]), watch=watch):
+        reload = Reload(root, loader, loading, [world.live.take, found.take], found.fail)
+        async with reloading(reload, watch=watch):
             async with asyncio.timeout(30):
                 yield found
 
@@ -175,6 +207,10 @@ async def test_a_broken_file_keeps_its_last_good_version_and_is_loud(
         assert "dialplan_last_reload_successful 1.0" in (await server.get("/metrics")).text
         assert (await server.get("/readyz")).json()["broken"] == []
 
+        (tmp_path / "agents/b.yaml").unlink()
+        await server.until(lambda loading: list(said(loading)) == ["a"])
+        assert 'agent="b"' not in (await server.get("/metrics")).text
+
 
 async def test_a_new_file_with_a_mistake_answers_nothing_and_hurts_nobody(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -213,6 +249,40 @@ async def test_a_file_saved_by_renaming_and_one_that_is_written_in_halves_come_w
         await server.until_said("three")
 
     assert all(not loading.problems for loading in server.taken)
+
+
+async def test_a_file_that_is_written_slowly_and_files_that_come_one_after_the_other_are_taken_once(
+    tmp_path: Path,
+) -> None:
+    async with watched(tmp_path, {"agents/a.yaml": agent("one")}) as server:
+        with (tmp_path / "agents/a.yaml").open("w") as file:
+            for character in agent("two"):
+                file.write(character)
+                file.flush()
+                await asyncio.sleep(0.02)  # The pace of the writing.
+        await server.until_said("two")
+        assert len(server.taken) == 1
+
+        for n in range(40):
+            write(tmp_path, {f"agents/b{n}.yaml": agent("b", f"+155501001{n:02}")})
+            await asyncio.sleep(0.02)  # The pace of the files.
+        await server.until(lambda loading: len(said(loading)) == 41)
+        assert len(server.taken) == 2
+
+
+async def test_files_that_never_rest_are_taken_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dialplan.server.reload.MOST_SECONDS", 0.5)
+
+    async def write_on() -> None:
+        for n in itertools.count():
+            write(tmp_path, {"agents/log.txt": f"{n}"})
+            await asyncio.sleep(0.05)  # Shorter than the quiet that is waited for.
+
+    async with watched(tmp_path, {"agents/a.yaml": agent("one")}) as server:
+        writing = asyncio.create_task(write_on())
+        write(tmp_path, {"agents/a.yaml": agent("two")})
+        await server.until_said("two")
+        writing.cancel()
 
 
 async def test_a_folder_swapped_by_a_link_is_never_seen_in_a_mixture(tmp_path: Path) -> None:
@@ -260,22 +330,63 @@ async def test_a_storm_of_saves_ends_with_the_last_one_and_nobody_is_refused_mea
         last = await server.until_said("s200")
 
     assert all(answered)
-    assert last.dialplan.agents["a"].functions["version"].runs.call() == 200  # type: ignore[union-attr]
+    assert version(last) == 200
 
 
-async def test_a_folder_that_is_another_one_under_the_old_name_is_watched_on(tmp_path: Path) -> None:
+async def test_a_folder_that_is_another_one_under_the_old_name_is_watched_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As `ln -sfn releases/2 current` makes it: the folder that was watched is still there, and nobody's any more."""
     for release in ("1", "2"):
         write(tmp_path / "releases" / release, {"a.yaml": agent(f"r{release}")})
     (tmp_path / "agents").symlink_to("releases/1")
 
     async with watched(tmp_path, {}) as server:
+        await server.until_watching()
+        monkeypatch.setattr("dialplan.server.watching.LOOK_SECONDS", 600.0)  # For whoever watches the next folder.
         (tmp_path / "next").symlink_to("releases/2")
         os.replace(tmp_path / "next", tmp_path / "agents")
         await server.until_said("r2")
 
         write(tmp_path / "releases/2", {"a.yaml": agent("r2 saved")})
         await server.until_said("r2 saved")
+
+
+async def test_a_change_is_live_long_before_anybody_would_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dialplan.server.watching.LOOK_SECONDS", 600.0)
+    async with watched(tmp_path, {"agents/a.yaml": agent("one")}) as server:
+        await server.until_watching()
+        write(tmp_path, {"agents/a.yaml": agent("two")})
+        await server.until_said("two")
+
+
+async def test_a_name_that_is_no_text_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with watched(tmp_path, {"agents/a.yaml": agent("one")}) as server:
+        (tmp_path / os.fsdecode(b"agents/\xff.yaml")).write_text(agent("odd", OTHER))
+        await server.until(lambda loading: len(said(loading)) == 2)
+        write(tmp_path, {"agents/a.yaml": agent("two")})
+        await server.until_said("two")
+        assert await server.answered(OTHER)
+
+    assert caplog.text.count("the system does not tell of changes (Unable to decode path") == 1
+
+
+async def test_a_system_without_a_thread_to_spare_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name in ("reload", "watching"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async with watched(tmp_path, {"agents/a.yaml": agent("one")}) as server:
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        write(tmp_path, {"agents/a.yaml": agent("two")})
+        await server.until_failed()
+        assert await server.answered()
+
+        monkeypatch.undo()
+        await server.until_said("two")
 
 
 async def test_a_folder_for_plugins_that_comes_later_is_watched_too(tmp_path: Path) -> None:
@@ -303,14 +414,65 @@ async def test_a_hangup_signal_reads_the_files_again_though_they_are_not_watched
 async def test_a_plugin_that_hangs_while_it_is_imported_keeps_nobody_from_calling_or_the_server_from_ending(
     tmp_path: Path,
 ) -> None:
-    hanging = "import threading\nthreading.Event().wait()\n"
     async with watched(tmp_path, {"agents/a.yaml": with_plugin("one"), "plugins/test.py": PLUGIN.format(1)}) as server:
-        write(tmp_path, {"plugins/test.py": hanging})
+        write(tmp_path, {"plugins/test.py": HANGING})
         os.kill(os.getpid(), signal.SIGHUP)
 
         assert await server.answered()
 
     assert server.taken == []
+
+
+async def test_a_plugin_that_hangs_is_left_behind_when_its_file_is_corrected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("dialplan.server.reload.LONG_SECONDS", 0.1)
+    async with watched(tmp_path, {"agents/a.yaml": with_plugin("one"), "plugins/test.py": PLUGIN.format(1)}) as server:
+        write(tmp_path, {"plugins/test.py": HANGING})
+        await server.until_failed()
+        assert "the files are still being read; does plugins.test wait?" in caplog.text
+        assert "dialplan_last_reload_successful 0.0" in (await server.get("/metrics")).text
+
+        write(tmp_path, {"plugins/test.py": PLUGIN.format(2), "agents/a.yaml": with_plugin("two")})
+        await server.until_said("two")
+        assert "dialplan_last_reload_successful 1.0" in (await server.get("/metrics")).text
+
+
+async def test_a_plugin_that_takes_long_to_import_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dialplan.server.reload.LONG_SECONDS", 0.1)
+    imports = tmp_path / "imports"
+    waiting = (
+        f"import os\nwith open({str(imports)!r}, 'a') as file:\n    file.write('.')\n"
+        f"os.close(os.open({str(tmp_path / 'go')!r}, os.O_RDONLY))\n"
+    )
+    os.mkfifo(tmp_path / "go")
+    async with watched(tmp_path, {"agents/a.yaml": with_plugin("one"), "plugins/test.py": PLUGIN.format(1)}) as server:
+        write(tmp_path, {"plugins/test.py": waiting + PLUGIN.format(2)})
+        await server.until_failed()
+
+        os.close(await asyncio.to_thread(os.open, tmp_path / "go", os.O_WRONLY))
+        await server.until(lambda loading: version(loading) == 2)
+
+    assert imports.read_text() == "."
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [
+        "raise KeyboardInterrupt\n",
+        "class Odd(Exception):\n    def __str__(self):\n        raise SystemExit\nraise Odd\n",
+        "raise ModuleNotFoundError(name=5)\n",
+    ],
+)
+async def test_whatever_a_plugin_raises_what_comes_next_is_taken(tmp_path: Path, plugin: str) -> None:
+    async with watched(tmp_path, {"agents/a.yaml": with_plugin("one"), "plugins/test.py": PLUGIN.format(1)}) as server:
+        write(tmp_path, {"plugins/test.py": plugin})
+        await server.until_read()
+
+        write(tmp_path, {"plugins/test.py": PLUGIN.format(2)})
+        await server.until(lambda loading: version(loading) == 2)
 
 
 async def test_a_fault_of_our_own_while_reading_leaves_everything_as_it_was(
@@ -328,11 +490,11 @@ async def test_a_fault_of_our_own_while_reading_leaves_everything_as_it_was(
     write(tmp_path, {"agents/a.yaml": agent("two")})
     faults.append(ZeroDivisionError("a bug"))
 
-    await reload.now()
+    await reload.once()
     assert said(reload.loading) == {"a": "one"}
     assert "ZeroDivisionError: a bug" in caplog.text
 
-    await reload.now()
+    await reload.once()
     assert said(reload.loading) == {"a": "two"}
 
 
@@ -354,7 +516,7 @@ async def test_calls_on_the_line_lose_no_frame_while_files_are_saved_all_the_tim
         while not heard.is_set():
             number += 1
             write(tmp_path, {"plugins/test.py": PLUGIN.format(number), "agents/a.yaml": with_plugin(f"s{number}")})
-            await asyncio.sleep(0.02)  # The pace of the saves.
+            await asyncio.sleep(0.15)  # The pace of the saves: slow enough that each may be taken.
 
     files = {"agents/a.yaml": with_plugin("s0"), "plugins/test.py": PLUGIN.format(0)}
     async with watched(tmp_path, files, script) as server, AsyncExitStack() as stack:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 import click
-from dotenv import load_dotenv
 
-from dialplan.config import problems
+from dialplan.config import dotenv, problems
+from dialplan.config.layers import reason
 from dialplan.config.loading import Loading, load
 from dialplan.config.model import Agent
 from dialplan.config.problems import Ink
@@ -31,11 +31,29 @@ def root_option(command: _Command) -> _Command:
 
 
 def read_dotenv(root: Path) -> dict[str, str]:
-    """`.env` of the project, for plugins too; what the environment says already wins. Returns what it said."""
+    """`.env` of the project, for plugins too; what the environment says already wins. Returns what it said.
+
+    Raises:
+        ConfigError: `.env` cannot be read.
+    """
     given = dict(os.environ)
-    load_dotenv(root / ".env")
+    os.environ.update({**dotenv.values(_dotenv(root), given), **given})
     os.environ.setdefault("DIALPLAN_VAR", str(root / "var"))
     return given
+
+
+def _dotenv(root: Path) -> str:
+    try:
+        text = (root / ".env").read_text("utf-8-sig")
+    except FileNotFoundError:
+        return ""
+    except OSError as exc:
+        raise ConfigError(f".env cannot be read: {reason(exc)}") from exc
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise ConfigError(".env is not text in UTF-8; save it as UTF-8")
+    return text
 
 
 def database(root: Path) -> Database:

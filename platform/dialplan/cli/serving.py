@@ -15,6 +15,7 @@ from dialplan.config.dialplan import Dialplan
 from dialplan.config.loading import Loader, Loading
 from dialplan.journal.address import Database
 from dialplan.metrics import Metrics
+from dialplan.server import hangup
 from dialplan.server import serve as server
 from dialplan.server import workers as processes
 from dialplan.server.app import answering
@@ -53,6 +54,7 @@ def serve(
     SIGTERM or Ctrl-C no new calls are taken, and those on the line come to their end; a second one ends at once.
     """
     log.configure(log_level)
+    hangup.hold()
     given = read_dotenv(root)
     loader = Loader(project(root), given)
     loading = loader.first()
@@ -102,6 +104,7 @@ async def _serve(
             answering(reload.loading, told, ledger=ledger, observe=journal.observe, metrics=metrics)
         )
         reload.told.append(live.take)
+        reload.failed = metrics.not_loaded
         await stack.enter_async_context(reloading(reload, watch=watch))
         await server.serve(live, listener, lifeline)
 

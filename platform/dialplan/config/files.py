@@ -4,6 +4,7 @@ again later, to tell whether it has changed.
 Knows nothing of what the files mean.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -40,8 +41,17 @@ def _stamp(found: os.stat_result) -> Stamp:
     return Stamp(found.st_mode, found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
 
 
+#: Why something is not read that stands there as what it is, or does not stand there: its stamp says so too.
+_PLAIN = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
+
+
 class Looks(dict[str, Stamp | None]):
     """What was looked at, and how it stood."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._refused: dict[str, int] = {}
+        """What the system did not let us read, and its reason as a number. No stamp tells when that ends."""
 
     def at(self, path: str | Path) -> Stamp | None:
         """The stamp of a path, looked up once."""
@@ -57,13 +67,41 @@ class Looks(dict[str, Stamp | None]):
         Raises:
             OSError: it cannot be read.
         """
-        with open(path, "rb") as file:
+        with self._reading(path), open(path, "rb") as file:
             self[os.fspath(path)] = _stamp(os.fstat(file.fileno()))
             return file.read()
 
+    def names(self, folder: Path) -> list[str]:
+        """What is in a folder.
+
+        Raises:
+            OSError: it cannot be listed.
+        """
+        with self._reading(folder):
+            return os.listdir(folder)
+
+    @contextmanager
+    def _reading(self, path: str | Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            if exc.errno not in _PLAIN:
+                self._refused[os.fspath(path)] = exc.errno or 0
+            raise
+
     def changed(self) -> bool:
-        """Whether any of it stands differently by now."""
-        return any(stamp_of(name) != stamp for name, stamp in list(self.items()))
+        """Whether any of it stands differently by now, or can be read that could not be."""
+        stands_otherwise = any(stamp_of(name) != stamp for name, stamp in list(self.items()))
+        return stands_otherwise or any(_refusal(name) != reason for name, reason in list(self._refused.items()))
+
+
+def _refusal(name: str) -> int:
+    """Why the system does not let us read it, as a number; 0 where it does."""
+    try:
+        os.close(os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
+    except OSError as exc:
+        return exc.errno or 0
+    return 0
 
 
 class Files:
@@ -98,6 +136,15 @@ class Files:
         stamp = self._look(path)
         return stamp is not None and stat.S_ISREG(stamp.mode)
 
+    def is_seen(self, path: Path) -> bool:
+        """Whether anything can be seen to stand there; a link to nothing, or what we have no right to see, can not."""
+        return self._look(path) is not None
+
+    def is_folder(self, path: Path) -> bool:
+        """Whether a folder stands there, be it behind a link."""
+        stamp = self._look(path)
+        return stamp is not None and stat.S_ISDIR(stamp.mode)
+
     def put(self, path: Path, text: str) -> None:
         """Take this for the content of a file that is still to be written."""
         self._drafts[os.fspath(path)] = text
@@ -118,24 +165,26 @@ class Files:
             known = self._texts[name] = self._look(path), text
         return known[1]
 
-    def below(self, folder: Path) -> list[Path]:
-        """Every path below a folder, without those that begin with a dot; links to folders are followed, as the keys
-        of a Kubernetes ConfigMap are."""
-        return sorted(self._below(folder, ()))
+    def below(self, folder: Path) -> tuple[list[Path], dict[Path, OSError]]:
+        """Every path below a folder, without those that begin with a dot, and the folders that cannot be listed. Links
+        to folders are followed, as the keys of a Kubernetes ConfigMap are."""
+        unlisted: dict[Path, OSError] = {}
+        return sorted(self._below(folder, (), unlisted)), unlisted
 
-    def _below(self, folder: Path, above: tuple[Stamp | None, ...]) -> Iterator[Path]:
+    def _below(self, folder: Path, above: tuple[Stamp | None, ...], unlisted: dict[Path, OSError]) -> Iterator[Path]:
         stamp = self._look(folder)
         if stamp is None or not stat.S_ISDIR(stamp.mode) or stamp in above:  # A link may lead in a circle.
             return
         try:
-            names = os.listdir(folder)
-        except OSError:
+            names = self.moment.names(folder)
+        except OSError as exc:
+            unlisted[folder] = exc
             return
         for name in names:
             if not name.startswith("."):
                 path = folder / name
                 yield path
-                yield from self._below(path, (*above, stamp))
+                yield from self._below(path, (*above, stamp), unlisted)
 
     def _look(self, path: Path) -> Stamp | None:
         name = os.fspath(path)

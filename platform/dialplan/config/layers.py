@@ -43,21 +43,30 @@ class Layers:
         self.texts: dict[str, str] = {}
         """Contents by name, as problems name files."""
         self._trees: dict[Path, tuple[Node | None, list[Problem]]] = {}
-        self._below = files.below(self.folder)
+        self._below, self._unlisted = files.below(self.folder)
 
     def agent_files(self) -> list[Path]:
         """Every agent's file, in the order of their names; `_x.yaml` and what begins with a dot are none."""
         found = (path for path in self._below if path.suffix == ".yaml" and not self._set_apart(path))
-        return [path for path in found if self.files.is_file(path) or (path.is_symlink() and not path.is_dir())]
+        return [path for path in found if self.files.is_file(path) or not self.files.is_seen(path)]
+
+    def may_hold(self, agent: str) -> bool:
+        """Whether this agent's file may be there though it was not found: its folder is gone or cannot be listed."""
+        file = self.folder / f"{agent}.yaml"
+        return not self.files.is_folder(self.folder) or any(map(file.is_relative_to, self._unlisted))
 
     def overlooked(self) -> list[Problem]:
         """What keeps somebody's agents from being found: a folder that is not there, files with another ending."""
-        if not self.folder.is_dir():
+        if not self.files.is_folder(self.folder):
             help_text = "go to your project, or name it with --root"
             return [Problem("E007", Place("agents"), "there is no folder agents/ here", help_text)]
-        if not self.agent_files():
+        unlisted = [
+            Problem("E001", Place(self.name(folder)), f"the folder cannot be read: {reason(exc)}")
+            for folder, exc in self._unlisted.items()
+        ]
+        if not unlisted and not self.agent_files():
             return [*self._other_endings(), Problem("W503", Place("agents"), "no agent stands in the folder agents/")]
-        return list(self._other_endings())
+        return [*unlisted, *self._other_endings()]
 
     def _other_endings(self) -> Iterator[Problem]:
         for path in self._below:

@@ -1,12 +1,10 @@
 """A project's files → its dialplan, again and again: each time only what has changed is read."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dotenv import dotenv_values
-
+from dialplan.config import dotenv
 from dialplan.config.agent_file import read_agent
 from dialplan.config.dialplan import Dialplan, connect
 from dialplan.config.files import Files, Stamp
@@ -64,6 +62,10 @@ class Loader:
         self._plugins = PluginLoader(root)
         self._read: dict[Path, _Read] = {}
 
+    def another(self) -> "Loader":
+        """One for the same project that knows nothing yet."""
+        return Loader(self._root, self._given)
+
     @property
     def importing(self) -> str:
         """The plugin that is being imported; empty where none is."""
@@ -102,8 +104,11 @@ class Loader:
             else:
                 refused.append(name)
                 problems += found
-                agents |= {name: before.agents[name]} if before and name in before.agents else {}
         self._read = read
+        for name, agent in before.agents.items() if before else ():
+            if name not in agents and (name in refused or layers.may_hold(name)):
+                agents[name] = agent
+                refused += [name] if name not in refused else []
         dialplan, conflicts = connect(agents.values(), before)
         refused += [name for name, agent in agents.items() if dialplan.agents.get(name) is not agent]
         texts = layers.texts | self._plugins.texts
@@ -125,10 +130,9 @@ class Loader:
 
     def _dotenv(self) -> dict[str, str]:
         try:
-            text = self._files.text(self._root / ".env")
+            return dotenv.values(self._files.text(self._root / ".env"), self._given or {})
         except (OSError, UnicodeDecodeError):
             return {}
-        return {name: value or "" for name, value in dotenv_values(stream=io.StringIO(text)).items()}
 
     def _again(self, file: Path) -> _Read | None:
         """What was read of a file before, where nothing that it depends on has changed."""

@@ -1,5 +1,6 @@
 """Several processes on one port (`serve --workers`): start them, replace one that dies, pass signals on."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -10,6 +11,8 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from types import FrameType
+
+from dialplan.server import hangup
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ def supervise(arguments: Sequence[str], listener: socket.socket, count: int, var
         for sig in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sig, workers.end)
         signal.signal(signal.SIGHUP, workers.pass_on)
+        hangup.release()
         return workers.run(count)
 
 
@@ -56,8 +60,8 @@ class _Workers:
 
     def pass_on(self, sig: int, frame: FrameType | None) -> None:
         """The signal is meant for every worker."""
-        for worker, _ in self._running.values():
-            worker.send_signal(sig)
+        for pid in self._running:
+            _send(pid, sig)
 
     def run(self, count: int) -> int:
         for _ in range(count):
@@ -83,9 +87,16 @@ class _Workers:
 
     def _start(self) -> None:
         # A process group of its own: Ctrl-C in a terminal would else reach the workers twice.
-        worker = subprocess.Popen(  # noqa: S603 -- this very program
-            self._command, pass_fds=self._fds, env=dict(self._variables), start_new_session=True
-        )
+        with hangup.held():  # One that comes before the worker can listen to it waits there.
+            worker = subprocess.Popen(  # noqa: S603 -- this very program
+                self._command, pass_fds=self._fds, env=dict(self._variables), start_new_session=True
+            )
         self._running[worker.pid] = (worker, time.monotonic())
         if self._ending:  # The signal came while it was being started.
-            worker.send_signal(signal.SIGTERM)
+            _send(worker.pid, signal.SIGTERM)
+
+
+def _send(pid: int, sig: int) -> None:
+    """Not Popen's way: it would look whether the child has ended, and `os.wait` would not be told any more."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, sig)

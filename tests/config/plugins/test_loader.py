@@ -173,6 +173,16 @@ def test_a_call_keeps_the_code_that_it_began_with(tmp_path: Path) -> None:
     assert called(after) == 21
 
 
+def test_what_a_function_imports_late_is_of_its_own_age_though_the_file_is_another_one_by_then(tmp_path: Path) -> None:
+    plugin = "def f() -> int:\n    from . import late\n    return late.N\n"
+    before = load(tmp_path, plugin, late="N = 1\n")
+    after = load(tmp_path, plugin, late="N = 2\n")
+    (tmp_path / "plugins" / "late.py").unlink()
+    gc.collect()
+
+    assert [called(before), called(after)] == [1, 2]
+
+
 def test_code_that_no_call_needs_any_more_is_forgotten(tmp_path: Path) -> None:
     def kept() -> list[str]:
         gc.collect()

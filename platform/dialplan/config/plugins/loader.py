@@ -19,12 +19,11 @@ import types
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from os.path import isfile
 from pathlib import Path
 from typing import Any
 
-from dialplan.config.files import Looks
 from dialplan.config.plugins import signatures
+from dialplan.config.plugins.sources import Sources
 from dialplan.config.problems import Place, Problem, did_you_mean, lines_of
 
 
@@ -68,7 +67,7 @@ class PluginLoader:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._looks = Looks()
+        self._sources = Sources(root)
         self._package = f"_dialplan_plugins_{next(self._generations)}"
         self._generation = _Generation()
         self._loaded: dict[str, Plugin | _Failure] = {}
@@ -76,7 +75,7 @@ class PluginLoader:
         """The module that is being imported; empty where none is."""
         self.texts: dict[str, str] = {}
         """Contents of files that failed, as problems name them."""
-        _FINDER.projects[self._package] = root, self._looks
+        _FINDER.projects[self._package] = self._sources
         weakref.finalize(self._generation, _forget, self._package).atexit = False
 
     def load(self, module: str, place: Place) -> Plugin | Problem:
@@ -95,14 +94,14 @@ class PluginLoader:
 
     def changed(self) -> bool:
         """Whether the files that were loaded are others by now: time for a new generation."""
-        return self._looks.changed()
+        return self._sources.changed()
 
     def forget_failures(self) -> None:
         """Try again what could not be loaded: a package that it needs may have been installed."""
         self._loaded = {module: loaded for module, loaded in self._loaded.items() if isinstance(loaded, Plugin)}
 
     def _import(self, module: str) -> "Plugin | _Failure":
-        file = _file_of(self._root, module, self._looks)
+        file = self._sources.file_of(module)
         try:
             # What a plugin prints must not come into what `check --format json` prints.
             with contextlib.redirect_stdout(sys.stderr):
@@ -111,7 +110,7 @@ class PluginLoader:
         except KeyboardInterrupt:
             raise
         except BaseException as exc:  # noqa: BLE001 -- a stranger's code may raise anything, SystemExit too
-            if file is None and isinstance(exc, ModuleNotFoundError) and _is_part(exc.name or "", module):
+            if file is None and isinstance(exc, ModuleNotFoundError) and _is_part(str(exc.name), module):
                 return _Missing(module, self._root)
             return _Raised(module, file, self._root, exc, self.texts)
 
@@ -196,12 +195,14 @@ class _Raised:
 
     def _help(self) -> str:
         """What helps where an import in it fails."""
-        if not isinstance(self.exc, ModuleNotFoundError) or not self.exc.name:
+        if not isinstance(self.exc, ModuleNotFoundError) or not isinstance(self.exc.name, str) or not self.exc.name:
             return ""
         sibling = self.exc.name.rpartition(".")[2]
         if _PRIVATE.match(self.exc.name):
             return f"there is no file {sibling}.py beside it"
-        if self.file is not None and (isfile(self.file.with_name(f"{sibling}.py")) or sibling == self.file.parent.name):
+        if self.file is not None and (
+            self.file.with_name(f"{sibling}.py").is_file() or sibling == self.file.parent.name
+        ):
             return "import a file beside it with: from . import …"
         return f"install it: pip install {self.exc.name.partition('.')[0]}"
 
@@ -215,7 +216,7 @@ _PRIVATE = re.compile(r"_dialplan_plugins_\d+\.")
 def _said(exc: BaseException) -> str:
     try:
         text = str(exc.msg if isinstance(exc, SyntaxError) else exc)
-    except Exception:  # noqa: BLE001 -- a stranger's exception may have a __str__ of its own
+    except BaseException:  # noqa: BLE001 -- a stranger's exception may have a __str__ of its own
         text = ""
     said = _PRIVATE.sub("", f"{type(exc).__name__}: {text}").splitlines()[0]
     return said[:300].rstrip(": ")
@@ -229,26 +230,16 @@ def _line_in(exc: BaseException, file: Path | None) -> int:
     return next((frame.lineno or 1 for frame in reversed(frames) if frame.filename == str(file)), 0)
 
 
-def _file_of(root: Path, module: str, looks: Looks) -> Path | None:
-    """The project's file for a module name: a module's or a package's."""
-    path = root.joinpath(*module.split("."))
-    for candidate in (path.with_name(path.name + ".py"), path / "__init__.py"):
-        looks.at(candidate)
-        if isfile(candidate):
-            return candidate
-    return None
-
-
 class _SourceLoader(importlib.machinery.SourceFileLoader):
-    """Reads the source at every import and leaves no `.pyc` behind."""
+    """Takes the source as it stood when its generation began, and leaves no `.pyc` behind."""
 
-    def __init__(self, fullname: str, path: str, looks: Looks) -> None:
+    def __init__(self, fullname: str, path: str, sources: Sources) -> None:
         super().__init__(fullname, path)
-        self._looks = looks
+        self._sources = sources
 
     def get_code(self, fullname: str) -> types.CodeType:
         path = self.get_filename(fullname)
-        code: types.CodeType = self.source_to_code(self._looks.read(path), path)
+        code: types.CodeType = self.source_to_code(self._sources.read(path), path)
         return code
 
 
@@ -257,7 +248,7 @@ class _Finder:
     with `from . import …`."""
 
     def __init__(self) -> None:
-        self.projects: dict[str, tuple[Path, Looks]] = {}
+        self.projects: dict[str, Sources] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
@@ -265,14 +256,14 @@ class _Finder:
         package, _, module = fullname.partition(".")
         if package not in self.projects:
             return None
-        root, looks = self.projects[package]
-        file = _file_of(root, module, looks) if module else None
+        sources = self.projects[package]
+        file = sources.file_of(module) if module else None
         if file is None:
-            return _folder_spec(fullname, root.joinpath(*module.split(".")) if module else root)
+            return _folder_spec(fullname, sources.root.joinpath(*module.split(".")) if module else sources.root)
         return importlib.util.spec_from_file_location(
             fullname,
             file,
-            loader=_SourceLoader(fullname, str(file), looks),
+            loader=_SourceLoader(fullname, str(file), sources),
             submodule_search_locations=[str(file.parent)] if file.name == "__init__.py" else None,
         )
 

@@ -1,14 +1,50 @@
-"""Which plugin file has a function of some name, read off the source: nothing that no agent lists is ever run."""
+"""The source of a project's plugins: as it stood when a generation began, and which functions it has."""
 
 import ast
+import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from os.path import getsize, isfile
 from pathlib import Path
 
-from dialplan.config.files import Stamp, stamp_of
+from dialplan.config.files import Looks, Stamp, stamp_of
 
 #: A file that is larger is no plugin that somebody wrote.
 _LARGEST = 500_000
+
+
+class Sources(Looks):
+    """The files that one generation of plugins has imported or may still import: a function that a call has kept may
+    import something for the first time when its file is another one already, or gone."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__()
+        self.root = root
+        self._contents: dict[str, bytes] = {}
+        for file in _files(root):
+            with contextlib.suppress(OSError):  # Whoever imports it is told.
+                self.read(file)
+
+    def read(self, path: str | Path) -> bytes:
+        """A file's content, as it was when it was read first.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        name = str(path)
+        if name not in self._contents:
+            self._contents[name] = super().read(name)
+        return self._contents[name]
+
+    def file_of(self, module: str) -> Path | None:
+        """The project's file for a module name: a module's or a package's."""
+        path = self.root.joinpath(*module.split("."))
+        for candidate in (path.with_name(path.name + ".py"), path / "__init__.py"):
+            self.at(candidate)
+            if str(candidate) in self._contents or isfile(candidate):
+                return candidate
+        return None
 
 
 def public_functions(root: Path) -> Mapping[str, str]:
@@ -17,16 +53,25 @@ def public_functions(root: Path) -> Mapping[str, str]:
 
 
 def _modules(root: Path) -> Iterator[tuple[str, frozenset[str]]]:
-    for file in sorted((root / "plugins").rglob("*.py")):
+    for file in _files(root):
         parts = file.relative_to(root).with_suffix("").parts
-        if not any(part.startswith(("_", ".")) for part in parts):
+        if not any(part.startswith("_") for part in parts):
             yield ".".join(parts), _functions(file, stamp_of(file))
+
+
+def _files(root: Path) -> list[Path]:
+    """What somebody wrote below plugins/."""
+    found = []
+    for folder, folders, names in os.walk(root / "plugins"):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(folder, name) for name in names if name.endswith(".py") and not name.startswith(".")]
+    return sorted(file for file in found if isfile(file) and getsize(file) <= _LARGEST)
 
 
 @lru_cache(maxsize=256)
 def _functions(file: Path, stamp: Stamp | None) -> frozenset[str]:
     """The public functions of a file as it was at a moment; none where it cannot be read or understood."""
-    if stamp is None or stamp.size > _LARGEST:
+    if stamp is None:
         return frozenset()
     try:
         body = ast.parse(file.read_bytes()).body

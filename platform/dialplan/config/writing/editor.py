@@ -43,7 +43,7 @@ def write(root: Path) -> Iterator[Written]:
     Raises:
         ConfigError: a file cannot be written.
     """
-    below = Files().below(root / "agents")
+    below, _ = Files().below(root / "agents")
     files = [path for path in below if path.suffix == ".yaml" and path.is_file()]
     defaults = any(path.stem == DEFAULTS for path in files)
     for name, schema in ((AGENT_SCHEMA, agent_schema(defaults)), (LAYER_SCHEMA, layer_schema())):
