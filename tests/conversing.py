@@ -4,10 +4,9 @@ from collections.abc import Iterable
 
 from jsonschema import Draft7Validator
 
-from dialplan.call.actions import (
-    Action,
-)
+from dialplan.call.actions import Action, Opening
 from dialplan.call.conversation import Conversation
+from dialplan.call.history import Past
 from dialplan.call.record import End
 from dialplan.call.timing import Timing
 from dialplan.config.jinja.templates import Template
@@ -47,8 +46,8 @@ DEFAULT = Limits()
 FUNCTIONS = {f.name: f for f in (LOOKUP, SLOW, SEARCH, END_CALL, REMOTE)}
 
 
-def dialled(limits: Limits = DEFAULT) -> Conversation:
-    return Conversation(FUNCTIONS, limits, 0.0, Timing())
+def dialled(limits: Limits = DEFAULT, past: Iterable[Past] = (), opening: Opening = Opening.GREETING) -> Conversation:
+    return Conversation(FUNCTIONS, limits, 0.0, Timing(), past, opening)
 
 
 def talking(limits: Limits = DEFAULT) -> Conversation:
@@ -100,6 +99,6 @@ def hung_up(conversation: Conversation, now: float = 10_000.0) -> bool:
     silent = not any(conversation.speech_event(event, now) for event in events)
     silent = silent and not conversation.agent_audio(FRAME, now) and not conversation.tick(now)
     silent = silent and not conversation.line_opened(now) and not conversation.line_ended(End.CALLER)
-    silent = silent and not conversation.speech_ended(End.SPEECH_LOST) and not conversation.marked("0-1", now)
+    silent = silent and not conversation.speech_lost(now) and not conversation.marked("0-1", now)
     silent = silent and not conversation.function_finished("fc_1", "{}", now)
     return silent and conversation.deadline() == float("inf")

@@ -35,6 +35,12 @@ class Metrics:
         self.speech_warnings = Counter(
             "dialplan_speech_warnings", "Warnings and errors of the speech service.", ["code"], registry=self.registry
         )
+        self.speech_recovery_seconds = Histogram(
+            "dialplan_speech_recovery_seconds",
+            "From the loss of the speech service to a session that takes over.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
         self.barge_ins = Counter(
             "dialplan_barge_ins", "Times that a caller interrupted the agent.", ["agent"], registry=self.registry
         )

@@ -373,9 +373,6 @@ def test_calling_end_call_again_does_not_wait_any_longer() -> None:
 @pytest.mark.parametrize(
     ("code", "end"),
     [
-        ("SERVER_GOING_AWAY", End.SPEECH_LOST),
-        ("INTERNAL_SERVER_ERROR", End.SPEECH_LOST),
-        ("CLIENT_MESSAGE_TIMEOUT", End.SPEECH_LOST),
         ("INVALID_SETTINGS", End.SPEECH_REFUSED),
         ("UNPARSABLE_CLIENT_MESSAGE", End.SPEECH_REFUSED),
         ("FAILED_TO_THINK", End.SPEECH_REFUSED),
@@ -400,7 +397,7 @@ def test_what_still_runs_is_stopped_before_the_line_closes() -> None:
     conversation = talking()
     conversation.speech_event(request(call("lookup", "a"), call("slow", "b")), 2.0)
 
-    assert conversation.speech_ended(End.SPEECH_LOST) == [Cancel("a"), Cancel("b"), HangUp(End.SPEECH_LOST)]
+    assert conversation.speech_refused() == [Cancel("a"), Cancel("b"), HangUp(End.SPEECH_REFUSED)]
     assert conversation.function_finished("a", "{}", 3.0) == []
     assert hung_up(conversation)
 
@@ -410,17 +407,6 @@ def test_a_line_that_never_came_is_not_awaited_longer_than_ten_seconds() -> None
     conversation.speech_event(SettingsApplied(), 0.5)
 
     assert ticks(conversation, 100.0)[-1] == (10.0, HangUp(End.NEVER_CAME))
-    assert hung_up(conversation)
-
-
-@pytest.mark.parametrize("line_open", [True, False])
-def test_a_service_that_does_not_get_ready_is_given_up(line_open: bool) -> None:
-    conversation = dialled()
-    conversation.speech_event(Welcome("id"), 0.2)
-    if line_open:
-        conversation.line_opened(1.0)
-
-    assert ticks(conversation, 100.0) == [(7.0, HangUp(End.SPEECH_LOST))]
     assert hung_up(conversation)
 
 

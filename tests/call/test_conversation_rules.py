@@ -9,12 +9,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from dialplan.call.actions import (
     Action,
     Answer,
+    Ask,
     Cancel,
     Clear,
     HangUp,
     Inject,
     KeepAlive,
     Play,
+    Redial,
     Run,
     SendSilence,
     SetMark,
@@ -85,6 +87,7 @@ class AnyCall(RuleBasedStateMachine):
         self.requested: set[str] = set()
         self.answered: set[str] = set()
         self.running: set[str] = set()
+        self.orphaned: set[str] = set()  # whoever asked for it is lost
         self.goodbye_asked: float | None = None
         self.goodbye_id: str | None = None
         self.goodbye_marks: set[str] = set()  # that were set after end_call and the audio that came after it
@@ -213,7 +216,7 @@ class AnyCall(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_function_finishes(self, data: st.DataObject) -> None:
         id_ = data.draw(st.sampled_from(sorted(self.running) or ["", *sorted(self.requested)]))
-        owed = not self.over and id_ in self.running
+        owed = not self.over and id_ in self.running - self.orphaned
         self.running.discard(id_)
 
         actions = self.conversation.function_finished(id_, "{}", self.now)
@@ -225,6 +228,11 @@ class AnyCall(RuleBasedStateMachine):
     @rule(code=st.sampled_from(["SERVER_GOING_AWAY", "INVALID_SETTINGS"]))
     def the_service_fails(self, code: str) -> None:
         self.hear(Error(code, ""))
+
+    @precondition(lambda self: self.now > 5)
+    @rule()
+    def the_service_is_lost(self) -> None:
+        self.see(self.conversation.speech_lost(self.now))
 
     @precondition(lambda self: self.now > 15)
     @rule()
@@ -256,6 +264,12 @@ class AnyCall(RuleBasedStateMachine):
                 self.see_answer(request)
             case KeepAlive() | StartListening():
                 assert self.listening
+            case Ask():
+                assert self.listening, "the service was asked before its settings were applied"
+            case Redial():
+                self.listening = False
+                self.gate = 0.0
+                self.orphaned |= self.running
             case SendSilence():
                 assert self.listening
                 assert self.line_open
@@ -288,6 +302,7 @@ class AnyCall(RuleBasedStateMachine):
     def see_answer(self, request: FunctionCall) -> None:
         assert request.client_side
         assert request.id not in self.answered, "two answers to one request"
+        assert request.id not in self.orphaned, "an answer to a session that never asked"
         self.answered.add(request.id)
         if request.name == "end_call" and self.goodbye_asked is None:
             self.goodbye_asked, self.goodbye_id, self.goodbye_begun = self.now, request.id, False

@@ -94,6 +94,7 @@ TABLES = {
     "### http": "function.http",
     "### endpoint": "function.endpoint",
     "## Limits": ".limits",
+    "## When something fails": ".fallback",
     "## Records": ".records",
     "## deepgram": ".deepgram",
     "## Rehearsals": ".rehearsals[]",

@@ -1,15 +1,38 @@
 """What a conversation can ask of its session."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
+from dialplan.call.history import Past
 from dialplan.call.record import End, Entry
 from dialplan.config.model import Function
 from dialplan.wire.deepgram import Behavior, FunctionCall
 
 
+class Opening(StrEnum):
+    """What the agent says of itself when a speech session begins."""
+
+    GREETING = "greeting"
+    RESUMED = "resumed"
+    """The caller was cut off for a moment."""
+    NONE = "none"
+    """The caller has noticed nothing, or very little."""
+
+
 @dataclass(frozen=True, slots=True)
 class SendSettings:
     """The speech service is ready for the Settings."""
+
+    opening: Opening = Opening.GREETING
+    past: tuple[Past, ...] = ()
+    """What it must know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redial:
+    """The speech service is lost: dial it again, after so many seconds."""
+
+    after: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +65,13 @@ class Inject:
 
     text: str
     behavior: Behavior
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Make the agent answer this, as if the caller had said it."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +125,13 @@ class HangUp:
 
 Action = (
     SendSettings
+    | Redial
     | StartListening
     | Play
     | SetMark
     | Clear
     | Inject
+    | Ask
     | KeepAlive
     | SendSilence
     | Run

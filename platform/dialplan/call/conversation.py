@@ -5,18 +5,21 @@ perform, in this order. After `HangUp` there are none.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dialplan.call.actions import (
     Action,
     Answer,
+    Ask,
     Cancel,
     Clear,
     HangUp,
     Inject,
     KeepAlive,
+    Opening,
     Play,
+    Redial,
     Remember,
     Run,
     SendSettings,
@@ -24,7 +27,9 @@ from dialplan.call.actions import (
     SetMark,
     StartListening,
 )
-from dialplan.call.record import BargedIn, End, Ran, Said, Stopped
+from dialplan.call.attempts import Attempts
+from dialplan.call.history import Called, History, Past, Spoken
+from dialplan.call.record import BargedIn, End, Lost, Ran, Recovered, Said, Stopped
 from dialplan.call.timing import Timing
 from dialplan.config.model import Builtin, Endpoint, Function, Limits, OnInterrupt
 from dialplan.wire import deepgram
@@ -40,6 +45,13 @@ STILL_THERE = "Are you still there?"
 GOODBYE_QUIET = "I will hang up now. Goodbye."
 GOODBYE_LIMIT = "I am sorry, this call has reached its time limit. Goodbye."
 
+#: What the model is told, as if the caller had said it, when a speech session takes over from one that was lost.
+GO_ON = "(The line was cut for a moment. Please go on where you were.)"
+FINISHED = "({name} has finished. Its result: {content} Please go on.)"
+
+#: What came of a function that is still at work when its speech session is lost.
+STILL_AT_WORK = json.dumps({"status": "This is still at work. You will be told when it has finished."})
+
 
 @dataclass(slots=True)
 class _Running:
@@ -48,6 +60,8 @@ class _Running:
     request: FunctionCall
     function: Function
     filler_at: float | None
+    orphaned: bool = False
+    """The speech session that asked for it is lost: nobody waits for an answer."""
 
 
 @dataclass(slots=True)
@@ -74,9 +88,19 @@ class Conversation:
         limits: the agent's.
         started: when the speech service was dialled.
         timing: the protocols' time limits.
+        past: what was said and done before, where another process has led the call so far.
+        opening: what the agent says of itself.
     """
 
-    def __init__(self, functions: Mapping[str, Function], limits: Limits, started: float, timing: Timing) -> None:
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        limits: Limits,
+        started: float,
+        timing: Timing,
+        past: Iterable[Past] = (),
+        opening: Opening = Opening.GREETING,
+    ) -> None:
         self._functions = functions
         self._limits = limits
         self._started = started
@@ -84,8 +108,15 @@ class Conversation:
         self._over = False
         self._opened = False  # The line: audio can be played.
         self._opened_at = 0.0
-        self._greeted = False  # By the service's Welcome.
-        self._listening = False  # The speech service takes audio.
+        # The speech service, which may be lost and dialled again.
+        self._attempts = Attempts(started, timing)
+        self._configured = False  # It has the Settings.
+        self._listening = False  # It takes audio.
+        self._history = History(past)
+        self._opening = opening
+        self._to_ask: list[str] = []  # As soon as it listens.
+        self._asked_of_it = ""  # Comes back as the caller's words, and is none.
+        self._waiting_since: float | None = None  # It owes the caller a sign of life.
         self.heard_at = 0.0
         """When audio last came from the caller's side. It passes without a decision, so the session just says when."""
         self._kept_alive_at = 0.0
@@ -148,6 +179,7 @@ class Conversation:
             self._hold(audio)
             return False
         self._audio_since_mark = True
+        self._waiting_since = None
         playing = self._playing_until
         self._playing_until = (playing if playing > now else now) + len(audio) / BYTES_PER_SECOND
         if self._ending:
@@ -158,12 +190,13 @@ class Conversation:
         """The speech service says something other than audio."""
         if self._over:
             return []
+        if self._waiting_since is not None:
+            self._waiting_since = now
         match event:
             case deepgram.Welcome():
                 return self._welcomed()
             case deepgram.SettingsApplied() if not self._listening:
-                self._listening, self._kept_alive_at, self._quiet_since = True, now, now
-                return [StartListening()]
+                return self._start_listening(now)
             case deepgram.UserStartedSpeaking():
                 return self._barge_in(now)
             case deepgram.ConversationText(role=role, content=content):
@@ -178,13 +211,26 @@ class Conversation:
                 return self._cancelled(ids)
             case deepgram.InjectionRefused():
                 self._injection_refused(now)
+            case deepgram.Error(retryable=True):
+                return self.speech_lost(now)
             case deepgram.Error():
-                return self._hang_up(End.SPEECH_LOST if event.retryable else End.SPEECH_REFUSED)
+                return self.speech_refused()
         return []
 
-    def speech_ended(self, end: End) -> list[Action]:
-        """The speech service cannot be had, or is gone."""
-        return self._hang_up(end)
+    def speech_lost(self, now: float) -> list[Action]:
+        """The speech service is gone, or cannot be had now."""
+        if self._over or self._has_said_goodbye():
+            return []
+        pause = self._attempts.lost(now)
+        return self._hang_up(End.SPEECH_LOST) if pause is None else self._redial(pause, now)
+
+    def speech_refused(self) -> list[Action]:
+        """The speech service said no, and would again."""
+        return [] if self._has_said_goodbye() else self._hang_up(End.SPEECH_REFUSED)
+
+    def _has_said_goodbye(self) -> bool:
+        """All of it is with Twilio: the caller hears it without the speech service."""
+        return self._ending is not None and bool(self._ending.mark)
 
     # Functions.
 
@@ -194,7 +240,21 @@ class Conversation:
         if self._over or running is None:
             return []
         self._quiet_since = now
-        return [Answer(running.request, content)]
+        self._history.add(_called(running.request, content))
+        return self._tell(running, content, now)
+
+    def _tell(self, running: _Running, content: str, now: float) -> list[Action]:
+        """The model gets the result: as an answer where it waits for one."""
+        self._waiting_since = now
+        if not running.orphaned:
+            return [Answer(running.request, content)]
+        if not self._configured:
+            return []  # It is in the history.
+        asked = FINISHED.format(name=running.request.name, content=content)
+        if self._listening:
+            return self._ask(asked, now)
+        self._to_ask.append(asked)
+        return []
 
     # Time.
 
@@ -208,14 +268,16 @@ class Conversation:
             return []
         if not self._opened and now >= self._started + self._timing.line:
             return self._hang_up(End.NEVER_CAME)
-        if not self._listening and now >= self._started + self._timing.speech:
-            return self._hang_up(End.SPEECH_LOST)
+        if now >= self._missing_due():
+            return [Remember(Lost("hanging" if self._listening else "late")), *self.speech_lost(now)]
         if self._ending and now >= self._ending.deadline:
             return self._hang_up(self._ending.end)
         return [*self._upstream(now), *self._fillers(now), *self._time_limits(now)]
 
     def _deadlines(self) -> list[float]:
-        deadlines = [self._keep_alive_due() if self._listening else self._started + self._timing.speech]
+        deadlines = [self._missing_due()]
+        if self._listening:
+            deadlines.append(self._keep_alive_due())
         if not self._opened:
             deadlines.append(self._started + self._timing.line)
         elif self._listening:
@@ -239,6 +301,16 @@ class Conversation:
             self._silence_at = now
             actions.append(SendSilence(round(self._timing.silence_frame * BYTES_PER_SECOND)))
         return actions
+
+    def _missing_due(self) -> float:
+        """When a speech service counts as lost that has not said so."""
+        if self._has_said_goodbye():
+            return float("inf")
+        if not self._listening:
+            return self._attempts.due()
+        if self._waiting_since is None or self._running:
+            return float("inf")
+        return self._waiting_since + self._timing.unanswered
 
     def _keep_alive_due(self) -> float:
         return max(self.heard_at, self._kept_alive_at) + self._timing.keep_alive
@@ -276,11 +348,53 @@ class Conversation:
             return float("inf")
         return max(self._quiet_since, self._playing_until) + self._limits.silence
 
+    # The speech service is lost, and another session of it takes over.
+
+    def _redial(self, pause: float, now: float) -> list[Action]:
+        """What was on its way between us is lost. What the caller has still to hear is with Twilio, and is played."""
+        self._to_ask = [GO_ON] if self._audio_since_mark else []
+        self._asked_of_it = ""
+        self._configured = self._listening = self._audio_since_mark = False
+        self._gate_until = self._waiting_since = None
+        for running in self._running.values():
+            running.orphaned, running.filler_at = True, None
+        # An opening that was cut short begins anew, and is heard once.
+        cut_short = self._opening is not Opening.NONE and (self._held or now < self._playing_until)
+        return [Redial(pause), *(self._cut(now) if cut_short else [])]
+
+    def _welcomed(self) -> list[Action]:
+        """Settings go out once: a second time ends the session."""
+        if self._configured:
+            return []
+        self._configured = True
+        running = tuple(_called(one.request, STILL_AT_WORK) for one in self._running.values())
+        if running or self._opening is not Opening.NONE:
+            self._to_ask = []  # The opening comes first; whoever is at work will be told of.
+            return [SendSettings(self._opening, (*self._history, *running))]
+        past, words = self._history.divided()
+        if words:
+            self._to_ask = [words]
+        elif past and isinstance(past[-1], Called):
+            self._to_ask = [GO_ON]
+        return [SendSettings(Opening.NONE, past)]
+
+    def _start_listening(self, now: float) -> list[Action]:
+        self._listening, self._kept_alive_at, self._quiet_since = True, now, now
+        missing = self._attempts.there(now)
+        recovered = [] if missing is None else [Remember(Recovered(missing))]
+        to_ask, self._to_ask = self._to_ask, []
+        return [*recovered, StartListening(), *(self._ask(" ".join(to_ask), now) if to_ask else [])]
+
+    def _ask(self, text: str, now: float) -> list[Action]:
+        self._asked_of_it, self._waiting_since = text, now
+        return [Ask(text)]
+
     # Barge-in.
 
     def _barge_in(self, now: float) -> list[Action]:
         interrupted = now < self._playing_until
         self._someone_speaks(now)
+        self._waiting_since = now
         self._gate_until = now + self._timing.gate
         actions = self._cut(now)
         if interrupted:
@@ -294,11 +408,6 @@ class Conversation:
         self._audio_since_mark = False
         self._held, self._held_bytes = [], 0
         return [Clear()] if self._opened else []
-
-    def _welcomed(self) -> list[Action]:
-        """Settings go out once: a second time ends the session."""
-        first, self._greeted = not self._greeted, True
-        return [SendSettings()] if first else []
 
     def _someone_speaks(self, now: float) -> None:
         self._quiet_since, self._asked = now, False
@@ -316,11 +425,10 @@ class Conversation:
         for id_, running in list(self._running.items()):
             if running.function.on_interrupt is OnInterrupt.CANCEL:
                 del self._running[id_]
-                actions += [
-                    Cancel(id_),
-                    Answer(running.request, error_content("The caller interrupted; it was stopped.")),
-                    Remember(Stopped(id_)),
-                ]
+                content = error_content("The caller interrupted; it was stopped.")
+                self._history.add(_called(running.request, content))
+                answer = [] if running.orphaned else [Answer(running.request, content)]
+                actions += [Cancel(id_), *answer, Remember(Stopped(id_))]
         return actions
 
     def _gated(self, now: float) -> bool:
@@ -340,6 +448,12 @@ class Conversation:
         if role is Role.USER:
             self._gate_until = None
             self._quiet_since, self._asked = now, False
+            self._waiting_since = now
+            if content == self._asked_of_it:
+                self._asked_of_it = ""
+                return []
+        self._opening = Opening.NONE  # That is behind them.
+        self._history.add(Spoken(role, content))
         return [Remember(Said(role, content))]
 
     def _audio_done(self, now: float) -> list[Action]:
@@ -367,7 +481,7 @@ class Conversation:
     # The model's functions.
 
     def _requests(self, requests: tuple[FunctionCall, ...], now: float) -> list[Action]:
-        self._gate_until = None
+        self._gate_until = self._waiting_since = None
         actions: list[Action] = []
         for request in requests:
             if request.id not in self._requested:
@@ -395,6 +509,7 @@ class Conversation:
 
     def _answered_here(self, request: FunctionCall, content: str) -> list[Action]:
         """Nothing is to be run."""
+        self._history.add(_called(request, content))
         return [Answer(request, content), Remember(Ran(request.name, request.arguments, content, 0.0, request.id))]
 
     # The end.
@@ -418,3 +533,7 @@ class Conversation:
             return []
         self._over = True
         return [*(Cancel(id_) for id_ in self._running), HangUp(end)]
+
+
+def _called(request: FunctionCall, content: str) -> Called:
+    return Called(request.id, request.name, request.arguments, content)

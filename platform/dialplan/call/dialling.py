@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from dialplan import __version__
 from dialplan.call.pumped import Gone, Message, Pumped, pumping
 from dialplan.call.sockets import Dial, Socket, closed
-from dialplan.errors import SpeechLost, SpeechRefused
+from dialplan.errors import SpeechError, SpeechLost, SpeechRefused
 
 try:
     from picows import WSError, WSHandshakeError
@@ -110,9 +110,14 @@ def _status(answer: bytes | None) -> int:
     return int(digits) if version.startswith(b"HTTP/") and digits.isdigit() and digits != b"101" else 0
 
 
-def _refused(status: int) -> SpeechRefused:
+#: Statuses that may be others in a moment (RFC 9110 §15): too early, too many, and the server's own trouble.
+_PASSING = (408, 425, 429)
+
+
+def _refused(status: int) -> SpeechError:
+    kind = SpeechLost if status in _PASSING or status >= 500 else SpeechRefused
     reason = _REASONS.get(status, "")
-    return SpeechRefused(f"the speech service refused the call with status {status:d}{reason}", f"{status:d}")
+    return kind(f"the speech service refused the call with status {status:d}{reason}", f"{status:d}")
 
 
 def _unreachable(url: str, exc: Exception) -> SpeechLost:

@@ -134,6 +134,14 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovered:
+    """The speech service is there again, and knows what was said."""
+
+    seconds: float
+    """That it was missing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The session's end is decided: the last thing told of it."""
 
@@ -142,7 +150,21 @@ class Ended:
     """From the open line."""
 
 
-Entry = Began | Welcomed | Configured | Said | BargedIn | Running | Ran | Stopped | Reported | Warned | Lost | Ended
+Entry = (
+    Began
+    | Welcomed
+    | Configured
+    | Said
+    | BargedIn
+    | Running
+    | Ran
+    | Stopped
+    | Reported
+    | Warned
+    | Lost
+    | Recovered
+    | Ended
+)
 
 
 @dataclass(slots=True)

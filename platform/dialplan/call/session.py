@@ -21,9 +21,9 @@ from dialplan.call.alarm import Alarm
 from dialplan.call.conversation import Conversation
 from dialplan.call.functions import Functions
 from dialplan.call.record import End, Entry, Record
-from dialplan.call.sockets import NOBODY, Dial, Listener, Socket, closed
+from dialplan.call.services import Services
+from dialplan.call.sockets import DEAF, NOBODY, Dial, Listener, Socket, closed
 from dialplan.call.timing import Timing
-from dialplan.config import secret
 from dialplan.config.model import Agent
 from dialplan.errors import ConfigError, SpeechError, SpeechLost, SpeechRefused
 from dialplan.facts import Call
@@ -72,7 +72,7 @@ class Session:
     Args:
         agent: who answers.
         call: the facts.
-        service: address and key of the speech service, for agents that bring none of their own.
+        services: where the speech service is had.
         dial: opens the speech service's socket.
         functions: runs the model's functions.
         metrics: of the process.
@@ -87,7 +87,7 @@ class Session:
         agent: Agent,
         call: Call,
         *,
-        service: tuple[str, str],
+        services: Services,
         dial: Dial,
         functions: Functions,
         metrics: Metrics,
@@ -99,8 +99,8 @@ class Session:
         self.agent = agent
         self.call = call
         self.record = Record(call, agent.name)
-        self._url = secret.reveal(agent.deepgram_url) or service[0]
-        self._key = secret.reveal(agent.api_key) or service[1]
+        self._services = services
+        self._service = services.pick()
         self._dial = dial
         self._functions = functions
         self._metrics = metrics
@@ -118,6 +118,9 @@ class Session:
         self._line_opened_at = 0.0
         self._line_came = asyncio.Event()
         self._speech: Socket = NOBODY
+        self._conversing: asyncio.Task[None] | None = None
+        self._dialled_at = self._started
+        self._ready = False
         self._listening = False
         self._kept = _Kept()
         self._greeted = False
@@ -159,7 +162,7 @@ class Session:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                group.create_task(self._walled(self._converse()))
+                self._converse(after=0.0)
                 self._alarm.look()
                 await self._until_hung_up()
                 # The caller first: the speech service may take its time to say goodbye.
@@ -219,14 +222,32 @@ class Session:
 
     # The speech service.
 
-    async def _converse(self) -> None:
+    def _converse(self, after: float) -> None:
+        self._conversing = self._group.create_task(self._walled(self._in_session(after)))
+
+    async def _in_session(self, after: float) -> None:
+        """One session with the speech service, until it is lost or the call is over."""
+        await asyncio.sleep(after)
+        self._service, self._dialled_at = self._services.pick(), monotonic()
         try:
-            async with self._dial(self._url, self._key) as speech:
+            async with self._dial(self._service.url, self._service.key) as speech:
                 self._speech = speech
                 speech.listen(Listener(self._speech_text, self._speech_binary, self._speech_lost, self._speech_blocked))
-                await asyncio.Event().wait()  # Until the line is closed, and this is cancelled.
+                await asyncio.Event().wait()  # Until this is cancelled.
         except SpeechError as exc:
             self._lose_speech(exc)
+
+    def _redial(self, after: float) -> None:
+        """Be rid of a session that is lost, and begin another one. Nobody waits for the old one's goodbye."""
+        if not self._ready:
+            self._services.failed(self._service)
+        self._ready = self._listening = False
+        self._speech.listen(DEAF)
+        self._speech = NOBODY
+        self._stall(End.SPEECH_LOST, False, self._line)
+        if self._conversing is not None:
+            self._conversing.cancel()
+        self._converse(after)
 
     def _speech_binary(self, audio: bytes) -> None:
         """The agent's voice, fifty times a second: no deadline comes nearer by it, and nothing is logged."""
@@ -254,10 +275,11 @@ class Session:
 
     def _lose_speech(self, exc: SpeechError) -> None:
         logger.warning("%s", exc)
-        self._metrics.speech_warnings.labels(exc.code).inc()
         self._remember(record.Lost(exc.code))
-        end = End.SPEECH_REFUSED if isinstance(exc, SpeechRefused) else End.SPEECH_LOST
-        self._happen(self._conversation.speech_ended(end))
+        if isinstance(exc, SpeechRefused) and not self._services.another(self._service):
+            self._happen(self._conversation.speech_refused())
+        else:
+            self._happen(self._conversation.speech_lost(monotonic()))
 
     def _note(self, event: deepgram.Event) -> None:
         """For the operator: what the service says of itself."""
@@ -269,15 +291,16 @@ class Session:
             case deepgram.LatencyReport(seconds=seconds):
                 self._remember(record.Reported(dict(seconds)))
             case deepgram.SettingsApplied():
-                self._metrics.speech_ready_seconds.observe(monotonic() - self._started)
+                self._metrics.speech_ready_seconds.observe(monotonic() - self._dialled_at)
+                self._services.worked(self._service)
+                self._ready = True
             case deepgram.Warning(code=code, description=description):
                 logger.warning("the speech service warns: %s %s", code, description)
                 self._metrics.speech_warnings.labels(deepgram.known_code(code)).inc()
                 self._remember(record.Warned(code))
             case deepgram.Error(code=code, description=description):
                 logger.error("the speech service failed: %s %s", code, description)
-                self._metrics.speech_warnings.labels(deepgram.known_code(code)).inc()
-                self._remember(record.Lost(code))
+                self._remember(record.Lost(deepgram.known_code(code)))
             case deepgram.Unknown(what=what):
                 logger.debug("the speech service sent %s", what)
 
@@ -353,11 +376,15 @@ class Session:
             case actions.Clear():
                 self._line.send_text(self._stream.clear())
             case actions.SendSettings():
-                self._send_settings()
+                self._send_settings(action)
+            case actions.Redial(after=after):
+                self._redial(after)
             case actions.StartListening():
                 self._start_listening()
             case actions.Inject(text=text, behavior=behavior):
                 self._speech.send_text(deepgram.inject(text, behavior))
+            case actions.Ask(text=text):
+                self._speech.send_text(deepgram.ask(text))
             case actions.KeepAlive():
                 self._speech.send_text(deepgram.keep_alive())
             case actions.SendSilence(length=length):
@@ -399,9 +426,9 @@ class Session:
         self._remember(ran)
         self._happen(self._conversation.function_finished(run.request.id, content, monotonic()))
 
-    def _send_settings(self) -> None:
+    def _send_settings(self, wanted: actions.SendSettings) -> None:
         try:
-            message = rendering.settings(self.agent, self.call)
+            message = rendering.settings(self.agent, self.call, wanted.opening, wanted.past)
         except ConfigError as exc:
             logger.error("the settings of %s cannot be rendered: %s", self.agent.name, exc)
             self._hang_up(End.FAULT)
@@ -416,8 +443,13 @@ class Session:
         self._line.send_text(self._stream.media(audio))
 
     def _remember(self, entry: Entry) -> None:
-        if isinstance(entry, record.BargedIn):
-            self._metrics.barge_ins.labels(self.agent.name).inc()
+        match entry:
+            case record.BargedIn():
+                self._metrics.barge_ins.labels(self.agent.name).inc()
+            case record.Lost(code=code):
+                self._metrics.speech_warnings.labels(code).inc()
+            case record.Recovered(seconds=seconds):
+                self._metrics.speech_recovery_seconds.observe(seconds)
         logger.debug("%s", entry)
         if self._observe is not None:
             self._observe(self.call, entry)
@@ -433,8 +465,13 @@ class Session:
             stall.cancel()
 
     def _give_up(self, end: End) -> None:
-        logger.warning("a socket has taken nothing for %g s", self._timing.send)
-        self._end(end)
+        if end is End.SPEECH_LOST:
+            self._lose_speech(
+                SpeechLost(f"the speech service has taken nothing for {self._timing.send:g} s", "blocked")
+            )
+        else:
+            logger.warning("the line has taken nothing for %g s", self._timing.send)
+            self._end(end)
 
     def _tick(self, now: float) -> None:
         self._wall(lambda: self._happen(self._conversation.tick(now)))

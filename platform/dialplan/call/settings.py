@@ -5,15 +5,18 @@ field that an agent leaves out is left out here too.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from datetime import datetime
 from typing import Any
 
+from dialplan.call.actions import Opening
+from dialplan.call.history import Past, Spoken
 from dialplan.config.jinja.templates import Params, Template
 from dialplan.config.model import Agent, Endpoint, Function, Json, Listen, Think, Voice
 from dialplan.config.secret import Secret
 from dialplan.facts import Call
+from dialplan.wire import deepgram
 
 #: What Twilio speaks and wants to hear: raw μ-law. A WAV container would be a click at every chunk.
 _AUDIO = {
@@ -22,8 +25,16 @@ _AUDIO = {
 }
 
 
-def settings(agent: Agent, call: Call) -> dict[str, Any]:
+def settings(
+    agent: Agent, call: Call, opening: Opening = Opening.GREETING, past: Sequence[Past] = ()
+) -> dict[str, Any]:
     """The Settings of one call. Secrets in it stay hidden until `encoded`.
+
+    Args:
+        agent: whose.
+        call: the facts.
+        opening: what the agent says of itself.
+        past: what was said and done before this session.
 
     Raises:
         ConfigError: a template cannot be rendered with this call's facts.
@@ -43,7 +54,21 @@ def settings(agent: Agent, call: Call) -> dict[str, Any]:
     }
     if agent.greeting is not None:
         message["agent"]["greeting"] = agent.greeting.render(names)
-    return _merged(message, agent.settings) | {"tags": [*message["tags"], *agent.settings.get("tags", ())]}
+    merged = _merged(message, agent.settings) | {"tags": [*message["tags"], *agent.settings.get("tags", ())]}
+    if opening is not Opening.GREETING:
+        merged["agent"].pop("greeting", None)
+    if opening is Opening.RESUMED:
+        merged["agent"]["greeting"] = agent.resumed.render(names)
+    if past:
+        context = merged["agent"].get("context", {})
+        merged["agent"]["context"] = {**context, "messages": [*context.get("messages", ()), *map(_past, past)]}
+    return merged
+
+
+def _past(one: Past) -> dict[str, Any]:
+    if isinstance(one, Spoken):
+        return deepgram.spoken(one.role, one.text)
+    return deepgram.called(one.id, one.name, one.arguments, one.response)
 
 
 def template_names(agent: Agent, call: Call) -> dict[str, object]:

@@ -10,7 +10,13 @@ class Timing:
     line: float = 10.0
     """A pre-dialled session waits this long for its stream."""
     speech: float = 7.0
-    """From dialling to SettingsApplied. The caller must hear within 10 s that it cannot be had."""
+    """The speech service may be missing for so long, with all attempts to dial it. The caller must hear within 10 s
+    that it cannot be had."""
+    dial: float = 3.0
+    """One attempt, from dialling to SettingsApplied."""
+    unanswered: float = 20.0
+    """The caller has spoken, and the speech service says nothing at all for so long: it hangs. (Deepgram is known to,
+    github.com/orgs/deepgram/discussions/1624; while it thinks long, it says so every 5 s.)"""
     keep_alive: float = 5.0
     """Quiet on our side after which Deepgram is told that we are there (docs: agent-keep-alive; it gives up at 10)."""
     stalled: float = 1.0

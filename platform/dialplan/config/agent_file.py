@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from dialplan.config import secret
 from dialplan.config.jinja.templates import Template
-from dialplan.config.model import Agent, Json, Limits, Records, Think
+from dialplan.config.model import Agent, Fallback, Json, Limits, Records, Think
 from dialplan.config.problems import Place, Problem, did_you_mean, has_errors, shown
 from dialplan.config.reading import Project, Reading
 from dialplan.config.rules import catalogue, contracts, digits, providers, texts, unreachable
@@ -17,6 +17,9 @@ from dialplan.config.yaml.source import Node, repeats_of
 
 #: Characters of a prompt that Deepgram passes on to a model of its own; the rest is cut (docs: LLM models).
 MANAGED_PROMPT_LIMIT = 25_000
+
+#: What an agent says after its server was lost, unless its file says otherwise.
+RESUMED = "Sorry, we were cut off for a moment. Where were we?"
 
 #: Paths that the server itself answers.
 OWN_PATHS = (
@@ -83,6 +86,8 @@ def _agent(reading: Reading) -> Agent:
         greeting=reading.template(tree.get("greeting"), reading.names(), variables),
         prompt=_prompt(reading, variables, think),
         notice=reading.template(tree.get("notice"), reading.names(), variables),
+        resumed=reading.template(tree.get("resumed"), reading.names(), variables) or Template(RESUMED),
+        fallback=_fallback(reading, variables),
         plugins=tuple(node.raw for node in tree.at("plugins").items()),
         functions=functions,
         limits=Limits(**tree.at("limits").plain()) if tree.get("limits") else Limits(),
@@ -92,7 +97,7 @@ def _agent(reading: Reading) -> Agent:
         settings=reading.json(tree.at("settings")) if tree.get("settings") else {},
         rehearsals=rehearsals(reading, functions),
     )
-    digits.check(reading, [text.source for text in (agent.prompt, agent.greeting, agent.notice) if text])
+    digits.check(reading, [text.source for text in _spoken(agent) if text])
     catalogue.check(reading, agent.listen, agent.think, agent.voices)
     if not agent.numbers and not agent.streams and reading.sure_of("numbers") and reading.sure_of("streams"):
         reading.problem("W501", _root(tree), "nobody can reach this agent", "give it numbers: or streams:")
@@ -112,6 +117,15 @@ def _prompt(reading: Reading, variables: Json, think: tuple[Think, ...]) -> Temp
         help_text = "shorten it, or give think: an endpoint of your own"
         reading.problem("W201", reading.tree.key_place("prompt"), message, help_text)
     return prompt
+
+
+def _fallback(reading: Reading, variables: Json) -> Fallback:
+    fallback = reading.tree.at("fallback")
+    return Fallback(reading.template(fallback.get("say"), reading.names(), variables), _raw(fallback, "transfer"))
+
+
+def _spoken(agent: Agent) -> tuple[Template | None, ...]:
+    return agent.prompt, agent.greeting, agent.notice, agent.resumed, agent.fallback.say
 
 
 def _numbers(reading: Reading) -> Iterator[tuple[str, Place]]:

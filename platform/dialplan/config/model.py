@@ -121,6 +121,15 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Fallback:
+    """What the phone network does in the agent's place when the speech service cannot be had."""
+
+    say: Template | None = None
+    transfer: str = ""
+    """A number, `sip:…` or `client:…`; empty for the end of the call."""
+
+
+@dataclass(frozen=True, slots=True)
 class Records:
     """What is kept of a call, and for how many days (None: until somebody deletes it)."""
 
@@ -174,6 +183,9 @@ class Agent:
     greeting: Template | None
     prompt: Template
     notice: Template | None
+    resumed: Template
+    """Said first when the call goes on after its server was lost."""
+    fallback: Fallback
     plugins: tuple[str, ...]
     """The modules that it takes functions from."""
     functions: Mapping[str, Function]

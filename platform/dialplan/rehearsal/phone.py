@@ -104,6 +104,8 @@ class Caller:
         self.documents: list[str] = []
         """Every TwiML document that the server answered with."""
         self.rejected = False
+        self.put_through = ""
+        """Whom the caller was put through to by `<Dial>`; the call goes on there, out of sight."""
         self.over = asyncio.Event()
         self.connected = asyncio.Event()
         """Set while a stream is open."""
@@ -193,6 +195,9 @@ class Caller:
                     if self.over.is_set():
                         return None
                     return await self._post(client, verb.attrib["action"], "in-progress")
+                case "Dial":
+                    self.put_through = verb[0].text or ""
+                    return None
                 case "Reject":
                     self.rejected = True
                     return None

@@ -4,13 +4,14 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from dialplan.call.services import listed
 from dialplan.errors import ConfigError
 from dialplan.wire import address, deepgram, twilio_numbers
 
 #: Every variable that Dialplan reads, and what it is for.
 VARIABLES: Mapping[str, str] = {
-    "DEEPGRAM_API_KEY": "Key of the Deepgram project that agents without one of their own use.",
-    "DEEPGRAM_URL": f"The whole address of the Voice Agent API; {deepgram.DEFAULT_URL} unless set.",
+    "DEEPGRAM_API_KEY": "Key of the Deepgram project that agents without one of their own use; or several.",
+    "DEEPGRAM_URL": f"The whole address of the Voice Agent API, or several; {deepgram.DEFAULT_URL} unless set.",
     "TWILIO_ACCOUNT_SID": "The Twilio account, for `dialplan doctor`.",
     "TWILIO_AUTH_TOKEN": "Its primary auth token: signs every request of Twilio's.",
     "TWILIO_API_URL": f"Twilio's REST API; {twilio_numbers.DEFAULT_URL} unless set.",
@@ -32,7 +33,9 @@ class Environment:
     """Empty: signatures are not checked (`--insecure`)."""
     secret: str = field(repr=False)
     deepgram_key: str = field(repr=False)
+    """One, or several with commas or spaces between them."""
     deepgram_url: str
+    """Likewise."""
     public_url: str
     """Without a slash at its end; empty: the address that the request was sent to."""
 
@@ -76,8 +79,9 @@ def stream_secret(variables: Mapping[str, str], auth_token: str) -> str:
 
 
 def deepgram_url(variables: Mapping[str, str]) -> str:
-    """The speech service's address."""
-    return _url(variables, "DEEPGRAM_URL", deepgram.DEFAULT_URL, ("wss", "ws"))
+    """The speech service's address, or several with a space between them: each is tried in turn."""
+    given = listed(variables.get("DEEPGRAM_URL", "")) or [deepgram.DEFAULT_URL]
+    return " ".join(_url({"DEEPGRAM_URL": url}, "DEEPGRAM_URL", "", ("wss", "ws")) for url in given)
 
 
 def twilio_api_url(variables: Mapping[str, str]) -> str:

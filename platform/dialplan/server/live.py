@@ -10,12 +10,14 @@ from typing import Self
 
 from dialplan.call.functions import Functions
 from dialplan.call.record import End, Entry, Record
+from dialplan.call.services import Services, services
 from dialplan.call.session import Session
 from dialplan.call.sockets import Dial
 from dialplan.call.timing import Timing
 from dialplan.config.dialplan import Dialplan
 from dialplan.config.loading import Loading
 from dialplan.config.model import Agent
+from dialplan.config.secret import reveal
 from dialplan.facts import Call
 from dialplan.metrics import Metrics
 from dialplan.server.environment import Environment
@@ -46,6 +48,7 @@ class Live:
     set_aside: tuple[str, ...] = ()
     """Names of agents whose file has a mistake."""
     draining: bool = False
+    _services: dict[tuple[str, str], Services] = field(default_factory=dict, repr=False)
     _sessions: dict[str, Session] = field(default_factory=dict)
     _tasks: dict[asyncio.Task[None], Session] = field(default_factory=dict)
     _unasked: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
@@ -96,7 +99,7 @@ class Live:
         session = Session(
             agent,
             call,
-            service=(self.environment.deepgram_url, self.environment.deepgram_key),
+            services=self._services_of(agent),
             dial=self.dial,
             functions=self.functions,
             metrics=self.metrics,
@@ -113,6 +116,12 @@ class Live:
         self._idle.clear()
         task.add_done_callback(self._ended)
         return session
+
+    def _services_of(self, agent: Agent) -> Services:
+        """Where an agent has its speech from; all calls with the same addresses and keys learn from each other."""
+        url = reveal(agent.deepgram_url) or self.environment.deepgram_url
+        key = reveal(agent.api_key) or self.environment.deepgram_key
+        return self._services.setdefault((url, key), services(url, key))
 
     def agent_of(self, call_id: str) -> Agent | None:
         """Who has answered a call before, where the agent is still there."""

@@ -21,6 +21,7 @@ from dialplan.call import settings
 from dialplan.call.record import UNTOLD, End
 from dialplan.call.session import Session
 from dialplan.call.sockets import Listener, Socket, closed
+from dialplan.config.jinja.templates import Template
 from dialplan.config.model import Agent
 from dialplan.errors import ConfigError, LineError, LineLost, LineRefused
 from dialplan.facts import CARRIED, Call
@@ -170,11 +171,10 @@ class Phone:
         return before or (route.agent if route else None)
 
     def _begin_answered(self, agent: Agent, form: Mapping[str, str], attempt: int) -> Session:
-        facts = {fact: form.get(name, "") for name, fact in _FORM_FACTS.items()}
-        call = _call(form["CallSid"], facts, {}, agent)
+        call = _call_of(form, agent)
         logger.info("a call comes in for %s", agent.name)
         # The stream opens when the notice has been spoken.
-        notice_seconds = len(_notice(agent, call)) / SPOKEN_PER_SECOND if attempt == 1 else 0.0
+        notice_seconds = len(_rendered(agent.notice, agent, call)) / SPOKEN_PER_SECOND if attempt == 1 else 0.0
         return self.live.begin(agent, call, self.live.timing.line + notice_seconds, attempt)
 
     def _rejected(self, reason: str) -> str:
@@ -192,7 +192,7 @@ class Phone:
             stream_url=f"{self._public(request, 'ws')}/twilio/stream",
             action_url=f"{self._public(request, 'http')}/twilio/next?attempt={attempt}{twiml.RETRIED}",
             parameters={"token": token, **facts},
-            notice=_notice(agent, call) if attempt == 1 else "",
+            notice=_rendered(agent.notice, agent, call) if attempt == 1 else "",
             language=agent.language,
         )
 
@@ -201,14 +201,22 @@ class Phone:
             return twiml.hang_up()
         end = await self.live.settled_end(form["CallSid"])
         if end in UNTOLD:
-            return twiml.say_and_hang_up(SORRY)
+            return self._fallback(form)
         if end not in (None, End.LINE_LOST):
             return twiml.hang_up()
         # The caller is still there and was not said goodbye to: the stream broke, or never came through.
         attempt = _attempt(request) + 1
-        if attempt > MAX_ATTEMPTS:
+        return self._answer(request, form, attempt) if attempt <= MAX_ATTEMPTS else self._fallback(form)
+
+    def _fallback(self, form: Mapping[str, str]) -> str:
+        """The agent cannot speak: what its file says for that."""
+        agent = self.live.agent_of(form["CallSid"])
+        if agent is None:
             return twiml.say_and_hang_up(SORRY)
-        return self._answer(request, form, attempt)
+        text = _rendered(agent.fallback.say, agent, _call_of(form, agent))
+        if agent.fallback.transfer:
+            return twiml.say_and_dial(text, agent.language, agent.fallback.transfer)
+        return twiml.say_and_hang_up(text or SORRY, agent.language if text else "")
 
     # Streams.
 
@@ -354,11 +362,17 @@ def _call(call_sid: str, facts: Mapping[str, str], params: Mapping[str, str], ag
     )
 
 
-def _notice(agent: Agent, call: Call) -> str:
+def _call_of(form: Mapping[str, str], agent: Agent) -> Call:
+    facts = {fact: form.get(name, "") for name, fact in _FORM_FACTS.items()}
+    return _call(form["CallSid"], facts, {}, agent)
+
+
+def _rendered(template: Template | None, agent: Agent, call: Call) -> str:
+    """What Twilio is to say; empty where it cannot be told."""
     try:
-        return settings.rendered(agent.notice, agent, call)
+        return settings.rendered(template, agent, call)
     except ConfigError as exc:
-        logger.error("the notice of %s cannot be rendered: %s", agent.name, exc)
+        logger.error("what Twilio is to say for %s cannot be rendered: %s", agent.name, exc)
         return ""
 
 

@@ -246,6 +246,22 @@ def inject(text: str, behavior: Behavior) -> str:
     return json.dumps({"type": "InjectAgentMessage", "message": text, "behavior": behavior.value})
 
 
+def ask(text: str) -> str:
+    """Make the agent answer something, as if the caller had said it; it comes back as ConversationText."""
+    return json.dumps({"type": "InjectUserMessage", "content": text})
+
+
+def spoken(role: Role, text: str) -> dict[str, Any]:
+    """One entry of `agent.context.messages`: words."""
+    return {"type": "History", "role": role.value, "content": text}
+
+
+def called(id: str, name: str, arguments: str, response: str) -> dict[str, Any]:
+    """One entry of `agent.context.messages`: a function that was called here, and what came of it."""
+    call = {"id": id, "name": name, "client_side": True, "arguments": arguments, "response": response}
+    return {"type": "History", "function_calls": [call]}
+
+
 def function_response(function: FunctionCall, content: str) -> str:
     """The answer to one requested function; `content` is text, by custom JSON."""
     fields = {"type": "FunctionCallResponse", "id": function.id, "name": function.name, "content": content}

@@ -45,11 +45,28 @@ def connect(
     return _document(response)
 
 
-def say_and_hang_up(text: str) -> str:
+def say_and_hang_up(text: str, language: str = "") -> str:
     """One spoken line, then the end."""
     response = ET.Element("Response")
-    _say(response, text)
+    _say(response, text, language)
     ET.SubElement(response, "Hangup")
+    return _document(response)
+
+
+def say_and_dial(text: str, language: str, to: str) -> str:
+    """Put the caller through, after one spoken line where there is one; the end when the other side hangs up.
+
+    Args:
+        text: the line; empty for none.
+        language: of the line, such as `de-DE`.
+        to: a number, `sip:…` or `client:…`.
+    """
+    response = ET.Element("Response")
+    if text:
+        _say(response, text, language)
+    noun = {"sip": "Sip", "sips": "Sip", "client": "Client"}.get(to.partition(":")[0], "Number")
+    dial = ET.SubElement(response, "Dial")
+    ET.SubElement(dial, noun).text = to.removeprefix("client:")
     return _document(response)
 
 

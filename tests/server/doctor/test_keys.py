@@ -29,7 +29,8 @@ async def test_agents_with_a_key_of_their_own_are_looked_at_too_each_key_once(cl
 
 
 @pytest.mark.parametrize(
-    ("key", "words"), [("", "is not set"), ("wrong", "status 401"), ("“dg key”", "no key has"), ("k\n", "no key has")]
+    ("key", "words"),
+    [("", "is not set"), ("wrong", "status 401"), ("“dg key”", "no key has"), ("k\x00y", "no key has")],
 )
 async def test_a_key_that_is_not_accepted_is_wrong_and_says_what_to_do(clinic: Clinic, key: str, words: str) -> None:
     found = await clinic.worst(Check.DEEPGRAM, DEEPGRAM_API_KEY=key)

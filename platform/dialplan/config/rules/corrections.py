@@ -72,7 +72,10 @@ def _homes(key: str, known: Mapping[str, Any], schema: Mapping[str, Any]) -> str
     """In which mappings a key is known, the nearest ones only."""
     if key in schema["properties"]:
         return "at the top of the file, not in here"
-    parts = {name: schema["properties"][name]["properties"] for name in ("listen", "limits", "records", "deepgram")}
+    parts = {
+        name: schema["properties"][name]["properties"]
+        for name in ("listen", "limits", "records", "fallback", "deepgram")
+    }
     inner = schema["definitions"]
     parts |= {name: inner[name]["properties"] for name in ("think", "voice")}
     in_function = inner["function"]["properties"]
@@ -234,7 +237,18 @@ def known_here(known: Mapping[str, Any]) -> str:
 _SECTIONS = {"functions": "a-function", "turns": "rehearsals"}
 _SECTIONS |= {
     name: name
-    for name in ("listen", "think", "voice", "limits", "records", "deepgram", "http", "endpoint", "rehearsals")
+    for name in (
+        "listen",
+        "think",
+        "voice",
+        "limits",
+        "records",
+        "fallback",
+        "deepgram",
+        "http",
+        "endpoint",
+        "rehearsals",
+    )
 }
 
 

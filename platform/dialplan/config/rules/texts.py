@@ -12,7 +12,7 @@ from dialplan.config.yaml.source import Node
 _Path = tuple[str | int, ...]
 
 #: Keys whose texts are templates.
-_TEMPLATES = ("prompt", "greeting", "notice")
+_TEMPLATES = ("prompt", "greeting", "notice", "resumed")
 #: Keys of Deepgram's Settings whose texts reach the model or the caller.
 _HEARD_IN_SETTINGS = ("prompt", "greeting", "context", "description", "message", "content")
 
@@ -29,7 +29,7 @@ def check(reading: Reading) -> None:
             reading.problem("W202", node.place, "{{ }} is not filled in here, and is taken as it stands", _WHERE)
 
 
-_WHERE = "it is in prompt, greeting, notice, http, and in what an agent says in a rehearsal"
+_WHERE = "it is in prompt, greeting, notice, resumed, fallback, http, and in what an agent says in a rehearsal"
 
 
 def _check_secrets(reading: Reading, path: _Path, node: Node) -> None:
@@ -104,7 +104,7 @@ def _upper(text: str) -> str:
 
 
 def _heard(path: _Path, name: str) -> str:
-    if path[0] in ("prompt", "greeting", "notice", "variables", "functions", "rehearsals", "settings"):
+    if path[0] in (*_TEMPLATES, "fallback", "variables", "functions", "rehearsals", "settings"):
         return f"{name} cannot stand in {path[0]}: the model or the caller would get it"
     return f"{name} cannot stand in {path[0]}"
 
@@ -123,6 +123,6 @@ def _is_template(path: _Path) -> bool:
     match path:
         case (key, *_) if key in _TEMPLATES:
             return True
-        case ("functions", _, "http", *_) | ("rehearsals", _, "turns", _, "agent", *_):
+        case ("fallback", "say", *_) | ("functions", _, "http", *_) | ("rehearsals", _, "turns", _, "agent", *_):
             return True
     return False

@@ -8,14 +8,15 @@ are sent, so nobody listens, thinks or speaks. Deepgram bills the time of a conn
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from dialplan.call import services
 from dialplan.call.dialling import dialler
 from dialplan.call.sockets import Dial, Listener
 from dialplan.config.model import Agent
 from dialplan.config.secret import Secret, reveal
-from dialplan.errors import SpeechError, SpeechLost
+from dialplan.errors import SpeechError
 from dialplan.server.doctor.asking import why
 from dialplan.server.doctor.findings import Check, Finding, State
 from dialplan.wire import address, deepgram
@@ -49,9 +50,21 @@ def keys(server_url: str, server_key: str, agents: Iterable[Agent]) -> list[Key]
         if agent.api_key or agent.deepgram_url:
             bringing[reveal(agent.deepgram_url) or server_url, reveal(agent.api_key) or server_key].append(agent)
     return [
-        Key(server_url, server_key, "DEEPGRAM_API_KEY"),
-        *(Key(url, key, _name(using[0]), tuple(a.name for a in using)) for (url, key), using in bringing.items()),
+        *_each(server_url, server_key, "DEEPGRAM_API_KEY"),
+        *(
+            key
+            for (urls, values), using in bringing.items()
+            for key in _each(urls, values, _name(using[0]), tuple(a.name for a in using))
+        ),
     ]
+
+
+def _each(urls: str, values: str, name: str, users: tuple[str, ...] = ()) -> Iterator[Key]:
+    """Every key at every address, where several are listed."""
+    listed = services.listed(values) or [""]
+    for number, value in enumerate(listed, 1):
+        for url in services.listed(urls):
+            yield Key(url, value, name if len(listed) == 1 else f"{name} (number {number})", users)
 
 
 def _name(agent: Agent) -> str:
@@ -125,7 +138,7 @@ def _heard(key: Key, where: str, message: deepgram.Event | int) -> Finding:
 
 
 def _refused(key: Key, where: str, exc: SpeechError, seconds: float) -> Finding:
-    if isinstance(exc, SpeechLost):
+    if not exc.code.isdigit():
         return _wrong(f"{where} {why(exc.__cause__ or exc, seconds)}", _WAY)
     if exc.code == "429":
         message = f"{where} has no session left for {key} at the moment (status 429)"

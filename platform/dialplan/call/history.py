@@ -1,0 +1,73 @@
+"""What was said and done in a call so far, for a speech session that was not there (`agent.context.messages`)."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from dialplan.wire.deepgram import Role
+
+#: Characters that are remembered; beyond that the oldest go. An hour's conversation would be a megabyte.
+MOST = 24_000
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Words, as the speech service understood or spoke them."""
+
+    role: Role
+    text: str
+
+    @property
+    def length(self) -> int:
+        """In characters."""
+        return len(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A function that the model has called, and what it was told."""
+
+    id: str
+    name: str
+    arguments: str
+    response: str
+
+    @property
+    def length(self) -> int:
+        """In characters."""
+        return len(self.arguments) + len(self.response)
+
+
+Past = Spoken | Called
+
+
+class History:
+    """The newest part of a conversation.
+
+    Args:
+        past: how it begins, where another process has led it so far.
+    """
+
+    def __init__(self, past: Iterable[Past] = ()) -> None:
+        self._past: deque[Past] = deque()
+        self._length = 0
+        for one in past:
+            self.add(one)
+
+    def __iter__(self) -> Iterator[Past]:
+        return iter(self._past)
+
+    def add(self, one: Past) -> None:
+        """It goes on with this."""
+        self._past.append(one)
+        self._length += one.length
+        while self._length > MOST and len(self._past) > 1:
+            self._length -= self._past.popleft().length
+
+    def divided(self) -> tuple[tuple[Past, ...], str]:
+        """What lies behind, and the caller's last words where nobody has answered them."""
+        behind, words = list(self._past), []
+        while behind and isinstance(last := behind[-1], Spoken) and last.role is Role.USER:
+            words.append(last.text)
+            behind.pop()
+        return tuple(behind), " ".join(reversed(words))
