@@ -116,10 +116,7 @@ async def test_what_the_caller_says_meanwhile_reaches_the_next_session(tmp_path:
 
 async def test_a_function_that_was_at_work_is_told_to_the_next_session(tmp_path: Path) -> None:
     release = tmp_path / "release"
-    plugin = (
-        "import os\n"
-        f"def price() -> int:\n    os.close(os.open({str(release)!r}, os.O_RDONLY))\n    return 7\n"
-    )
+    plugin = f"import os\ndef price() -> int:\n    os.close(os.open({str(release)!r}, os.O_RDONLY))\n    return 7\n"
     os.mkfifo(release)
     told: list[str] = []
 
