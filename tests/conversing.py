@@ -4,9 +4,8 @@ from collections.abc import Iterable
 
 from jsonschema import Draft7Validator
 
-from dialplan.call.actions import Action, Opening
+from dialplan.call.actions import Action
 from dialplan.call.conversation import Conversation
-from dialplan.call.history import Past
 from dialplan.call.record import End
 from dialplan.call.timing import Timing
 from dialplan.config.jinja.templates import Template
@@ -42,12 +41,13 @@ SLOW = function("slow", filler="One moment, please.")
 SEARCH = function("search", on_interrupt=OnInterrupt.CANCEL)
 END_CALL = function("end_call", Builtin.END_CALL)
 REMOTE = function("remote", Endpoint("https://example.com"))
+ORDER = function("order", Http("POST", Template("https://example.com"), {}, {}, None))
 DEFAULT = Limits()
-FUNCTIONS = {f.name: f for f in (LOOKUP, SLOW, SEARCH, END_CALL, REMOTE)}
+FUNCTIONS = {f.name: f for f in (LOOKUP, SLOW, SEARCH, END_CALL, REMOTE, ORDER)}
 
 
-def dialled(limits: Limits = DEFAULT, past: Iterable[Past] = (), opening: Opening = Opening.GREETING) -> Conversation:
-    return Conversation(FUNCTIONS, limits, 0.0, Timing(), past, opening)
+def dialled(limits: Limits = DEFAULT) -> Conversation:
+    return Conversation(FUNCTIONS, limits, 0.0, Timing())
 
 
 def talking(limits: Limits = DEFAULT) -> Conversation:

@@ -131,7 +131,7 @@ def test_an_export_has_every_call_in_a_line_with_everything(root: Path) -> None:
 
     first, second = map(json.loads, run(root, "export").stdout.splitlines())
 
-    assert (first["id"], first["end"], len(first["entries"])) == ("CA1", "caller", 10)
+    assert (first["id"], first["end"], len(first["entries"])) == ("CA1", "caller", len(TALK) + 2)
     assert first["facts"]["from"] == ANN
     assert second["entries"][1]["data"]["settings"]["agent"]["think"]["prompt"] == "Be brief."
     assert json.loads(run(root, "show", "CA2", "--json").stdout) == second

@@ -4,13 +4,35 @@ Stands on the ground floor because three rooms need it: templates check names ag
 and the call carries it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import NewType, TypeVar
 
 #: Facts that a stream's `<Parameter>` may carry, by their name in templates.
 CARRIED = ("from", "to", "direction", "caller_name", "city", "state", "country")
+
+
+IdempotencyKey = NewType("IdempotencyKey", str)
+"""Names one request of the model. A function that takes one gets the same again where the request is run again, since
+the process was lost that ran it first; so it can tell that it has done the work already, and is `idempotent`."""
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+
+def idempotent(function: _Function) -> _Function:
+    """Declare that a plugin's function may be run again with the same arguments, which does no more than once.
+
+    Where a process is lost in the middle of it, the one that carries the call on runs it again.
+    """
+    function.__dict__["__dialplan_idempotent__"] = True
+    return function
+
+
+def is_idempotent(function: Callable[..., object]) -> bool:
+    """Whether that was declared."""
+    return getattr(function, "__dialplan_idempotent__", False) is True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """What a call does when the speech service is lost: it is dialled again, told what was said, and goes on."""
 
+from dataclasses import replace
+
 import pytest
 
 from dialplan.call.actions import (
@@ -15,13 +17,14 @@ from dialplan.call.actions import (
     SendSettings,
     StartListening,
 )
-from dialplan.call.conversation import FINISHED, GO_ON, STILL_AT_WORK, Conversation
-from dialplan.call.history import Called, Spoken
+from dialplan.call.conversation import FINISHED, GO_ON, STILL_AT_WORK, UNKNOWN, Conversation
+from dialplan.call.history import Called, Recollection, Spoken
 from dialplan.call.record import End, Lost, Recovered
 from dialplan.wire.deepgram import (
     AgentAudioDone,
     ConversationText,
     Error,
+    FunctionCall,
     FunctionCallCancelled,
     Role,
     SettingsApplied,
@@ -256,16 +259,78 @@ def test_a_goodbye_that_is_all_with_twilio_needs_no_speech_service() -> None:
     assert conversation.marked("0-2", 3.0) == [HangUp(End.AGENT)]
 
 
-def test_a_call_that_another_process_has_led_says_so_first_and_then_goes_on() -> None:
-    past = (Spoken(Role.USER, "I need aspirin."), Called("a", "lookup", "{}", "1"))
-    conversation = dialled(past=past, opening=Opening.RESUMED)
+# Another process has led the call so far.
+
+PAST = (Spoken(Role.USER, "I need aspirin."), Called("a", "lookup", "{}", "1"))
+
+
+def test_a_call_that_is_carried_on_says_so_first_and_then_goes_on() -> None:
+    conversation = dialled()
+    assert conversation.carry_on(Recollection("a", 1, None, past=PAST)) == []
 
     settings, then = again(conversation, 0.3)
 
-    assert settings == SendSettings(Opening.RESUMED, past)
+    assert settings == SendSettings(Opening.RESUMED, PAST)
     assert then == [StartListening()]
     conversation.line_opened(1.0)
     conversation.speech_event(ConversationText(Role.ASSISTANT, "Sorry. Where were we?"), 1.5)
     conversation.speech_lost(9.0)
     settings, _ = again(conversation, 9.3)
-    assert settings == SendSettings(Opening.NONE, (*past, Spoken(Role.ASSISTANT, "Sorry. Where were we?")))
+    assert settings == SendSettings(Opening.NONE, (*PAST, Spoken(Role.ASSISTANT, "Sorry. Where were we?")))
+
+
+def test_a_call_that_was_moved_goes_on_without_a_word() -> None:
+    conversation = dialled()
+    past = (Spoken(Role.ASSISTANT, "Good."),)
+    conversation.carry_on(Recollection("a", 1, End.MOVED, past=past))
+
+    assert again(conversation, 0.3) == (SendSettings(Opening.NONE, past), [StartListening()])
+
+
+def test_a_caller_who_has_heard_nothing_yet_is_greeted() -> None:
+    conversation = dialled()
+    conversation.carry_on(Recollection("a", 1, None, heard=False, past=PAST))
+
+    assert again(conversation, 0.3)[0] == SendSettings(Opening.GREETING, ())
+
+
+def test_what_may_be_done_twice_is_done_again_and_of_anything_else_nobody_knows() -> None:
+    """`lookup` is a GET; `order` is a POST."""
+    begun = (Called("a", "lookup", '{"x": 1}', ""), Called("b", "order", "{}", ""), Called("c", "gone", "{}", ""))
+    conversation = dialled()
+
+    run = conversation.carry_on(Recollection("a", 1, None, past=PAST, unfinished=begun))
+
+    assert run == [Run(FunctionCall("a", "lookup", '{"x": 1}', True), LOOKUP)]
+    settings, _ = again(conversation, 0.3)
+    unknown = tuple(replace(one, response=UNKNOWN) for one in begun[1:])
+    assert settings.past == (*PAST, *unknown, replace(begun[0], response=STILL_AT_WORK))
+    assert conversation.function_finished("a", "7", 0.5) == [Ask(FINISHED.format(name="lookup", content="7"))]
+
+
+def test_what_is_known_here_can_be_told_to_another_process() -> None:
+    conversation = greeted()
+    conversation.speech_event(say(Role.USER, "Look it up."), 2.0)
+    conversation.speech_event(request(call("lookup", "a")), 2.1)
+
+    past = (Spoken(Role.ASSISTANT, "Hello, this is the shop."), Spoken(Role.USER, "Look it up."))
+    assert conversation.recollection("shop", 2, End.LINE_LOST) == Recollection(
+        "shop", 2, End.LINE_LOST, True, past, (Called("a", "lookup", "{}", ""),), 2
+    )
+
+
+def test_a_moment_is_quiet_when_nobody_speaks_and_nothing_is_at_work() -> None:
+    conversation = talking()
+    assert conversation.is_quiet(1.5)
+    conversation.agent_audio(SECOND, 2.0)
+    assert not conversation.is_quiet(2.5)
+    assert conversation.is_quiet(3.1)
+    conversation.speech_event(say(Role.USER, "And?"), 4.0)
+    assert not conversation.is_quiet(5.0)
+    conversation.speech_event(request(call("lookup", "a")), 5.1)
+    assert not conversation.is_quiet(6.0)
+    conversation.function_finished("a", "1", 6.1)
+    conversation.agent_audio(FRAME, 6.2)
+    assert conversation.is_quiet(7.0)
+    conversation.speech_lost(7.1)
+    assert not conversation.is_quiet(7.2)

@@ -36,6 +36,7 @@ def began(attempt: int = 1, agent: str = "bakery", **records: Any) -> record.Beg
 
 #: What is said and done in an ordinary call, between its beginning and its end.
 TALK: Sequence[Entry] = (
+    record.Connected(),
     record.Welcomed("r1"),
     record.Configured('{"type": "Settings", "agent": {"greeting": "Hello.", "context": {"messages": ["canary"]}}}'),
     record.Said(Role.ASSISTANT, "Hello canary."),
@@ -43,6 +44,7 @@ TALK: Sequence[Entry] = (
     record.Running("f1", "price", '{"of": "canary"}'),
     record.Ran("price", '{"of": "canary"}', '{"price": "canary"}', 0.25, "f1"),
     record.BargedIn(),
+    record.Recovered(0.25),
     record.Reported({"total": 0.5, "odd": float("nan")}),
 )
 ENDED = record.Ended(End.CALLER, 12.5)

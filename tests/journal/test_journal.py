@@ -4,10 +4,10 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from dialplan.call import record
+from dialplan.call.history import Called, Recollection, Spoken
 from dialplan.call.record import End
 from dialplan.journal.address import Database
 from dialplan.journal.journal import Journal
-from dialplan.journal.reading import Recollection
 from dialplan.metrics import Metrics
 from dialplan.wire.deepgram import Role
 from tests.journal.calling import (
@@ -31,13 +31,13 @@ async def test_a_call_is_kept_from_its_beginning_to_its_end(database: Database) 
 
     found = await kept(database)
 
-    assert [one.seq for one in found] == list(range(10))
+    assert [one.seq for one in found] == list(range(12))
     assert [one.kind for one in found] == [
-        *("began", "speech_session", "settings", "said", "said", "function_began", "function_ended"),
-        *("barge_in", "latency", "ended"),
+        *("began", "connected", "speech_session", "settings", "said", "said", "function_began", "function_ended"),
+        *("barge_in", "speech_recovered", "latency", "ended"),
     ]
-    assert found[3].data == {"role": "assistant", "text": "Hello canary."}
-    assert found[6].data == {
+    assert found[4].data == {"role": "assistant", "text": "Hello canary."}
+    assert found[7].data == {
         "id": "f1",
         "function": "price",
         "seconds": 0.25,
@@ -45,20 +45,20 @@ async def test_a_call_is_kept_from_its_beginning_to_its_end(database: Database) 
         "arguments": '{"of": "canary"}',
         "result": '{"price": "canary"}',
     }
-    assert found[8].data == {"total": 0.5}
-    assert found[9].data == {"end": "caller", "seconds": 12.5}
+    assert found[10].data == {"total": 0.5}
+    assert found[11].data == {"end": "caller", "seconds": 12.5}
     assert abs((datetime.now(UTC) - found[0].at).total_seconds()) < 60
 
 
 async def has_said(journal: Journal) -> bool:
     found = await journal.recall("CA1")
-    return found is not None and bool(found.said)
+    return found is not None and any(isinstance(one, Spoken) for one in found.past)
 
 
 async def test_it_is_kept_soon_and_not_only_at_the_end(database: Database) -> None:
     async with Journal(database, Metrics()) as journal:
-        tell(journal, call_of(), began())
-        await until_kept(database, 1)
+        tell(journal, call_of(), began(), record.Connected())
+        await until_kept(database, 2)
         told = asyncio.get_running_loop().time()
         tell(journal, call_of(), record.Said(Role.USER, "Hi."))
         await until(lambda: has_said(journal))
@@ -73,7 +73,7 @@ async def test_without_transcripts_nothing_that_was_said_is_kept(database: Datab
 
     found = await kept(database)
 
-    assert len(found) == 10
+    assert len(found) == 12
     assert "canary" not in str(found)
     assert {"id": "f1", "function": "price", "seconds": 0.25, "outcome": "result"} in [one.data for one in found]
     if database.file is not None:
@@ -83,28 +83,51 @@ async def test_without_transcripts_nothing_that_was_said_is_kept(database: Datab
 async def test_another_process_can_tell_what_was_said_and_what_had_begun(database: Database) -> None:
     async with Journal(database, Metrics(), QUICK) as journal:
         tell(journal, call_of(), began(), *TALK, record.Running("f2", "order", '{"a": 1}'))
-        await until_kept(database, 10)
+        await until_kept(database, 12)
         async with Journal(database, Metrics(), QUICK) as other:
             unended = await other.recall("CA1")
             assert await other.recall("CA-unheard-of") is None
         tell(journal, call_of(), record.Stopped("f2"), ENDED)
-        await until_kept(database, 12)
+        await until_kept(database, 14)
         ended = await journal.recall("CA1")
 
-    said = (("assistant", "Hello canary."), ("user", "Bread canary?"))
-    assert unended == Recollection("bakery", 1, None, said, (("f2", "order", '{"a": 1}'),))
-    assert ended == Recollection("bakery", 1, "caller", said, ())
+    past = (
+        Spoken(Role.ASSISTANT, "Hello canary."),
+        Spoken(Role.USER, "Bread canary?"),
+        Called("f1", "price", '{"of": "canary"}', '{"price": "canary"}'),
+    )
+    unfinished = (Called("f2", "order", '{"a": 1}', ""),)
+    assert unended == Recollection("bakery", 1, None, past=past, unfinished=unfinished, broken=1)
+    assert ended == Recollection("bakery", 1, End.CALLER, past=past)
 
 
 async def test_a_call_that_is_connected_again_is_one_record(database: Database) -> None:
     async with Journal(database, Metrics(), QUICK) as journal:
-        tell(journal, call_of(), began(), record.Said(Role.USER, "One."), record.Ended(End.LINE_LOST, 1.0))
-        tell(journal, call_of(), began(attempt=2), record.Said(Role.USER, "Two."))
-        await until_kept(database, 5)
+        line, one, two = record.Connected(), record.Said(Role.USER, "One."), record.Said(Role.USER, "Two.")
+        tell(journal, call_of(), began(), line, one, record.Ended(End.LINE_LOST, 1.0))
+        tell(journal, call_of(), began(attempt=2), line, two)
+        await until_kept(database, 7)
         found = await journal.recall("CA1")
 
-    assert found == Recollection("bakery", 2, None, (("user", "One."), ("user", "Two.")), ())
-    assert await counted(database) == (1, 5)
+    past = (Spoken(Role.USER, "One."), Spoken(Role.USER, "Two."))
+    assert found == Recollection("bakery", 2, None, past=past, broken=2)
+    assert await counted(database) == (1, 7)
+
+
+async def test_what_a_caller_who_was_never_on_the_line_was_told_was_heard_by_nobody(database: Database) -> None:
+    """The webhook's process has dialled, and the stream has come to another one."""
+    async with Journal(database, Metrics(), QUICK) as journal:
+        tell(journal, call_of(), began(), record.Said(Role.ASSISTANT, "Hello."))
+        await until_kept(database, 2)
+        unheard = await journal.recall("CA1")
+        async with Journal(database, Metrics(), QUICK) as other:
+            line, ended = record.Connected(), record.Ended(End.MOVED, 1.0)
+            tell(other, call_of(), began(agent="b"), line, record.Said(Role.ASSISTANT, "Hello!"), ended)
+            await other.written()
+            moved = await journal.recall("CA1")
+
+    assert unheard == Recollection("bakery", 1, None, heard=False)
+    assert moved == Recollection("b", 1, End.MOVED, past=(Spoken(Role.ASSISTANT, "Hello!"),))
 
 
 async def test_what_comes_after_the_end_is_of_no_record(database: Database) -> None:

@@ -61,7 +61,9 @@ async def test_a_call_is_told_from_its_beginning_to_its_end(tmp_path: Path) -> N
 
     entries = await told(tmp_path, script, ASKS, PLUGIN)
 
-    assert entries[:2] == [record.Began("a", 1, Records(True, 30)), record.Welcomed("r1")]
+    assert entries[0] == record.Began("a", 1, Records(True, 30))
+    entries.remove(record.Connected())  # Before or after the Settings, as it happens.
+    assert entries[1] == record.Welcomed("r1")
     assert isinstance(entries[2], record.Configured)
     assert json.loads(entries[2].settings)["agent"]["greeting"] == "Hello."
     assert entries[3:5] == [

@@ -5,8 +5,8 @@ perform, in this order. After `HangUp` there are none.
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from dialplan.call.actions import (
     Action,
@@ -28,7 +28,7 @@ from dialplan.call.actions import (
     StartListening,
 )
 from dialplan.call.attempts import Attempts
-from dialplan.call.history import Called, History, Past, Spoken
+from dialplan.call.history import Called, History, Recollection, Spoken
 from dialplan.call.record import BargedIn, End, Lost, Ran, Recovered, Said, Stopped
 from dialplan.call.timing import Timing
 from dialplan.config.model import Builtin, Endpoint, Function, Limits, OnInterrupt
@@ -50,6 +50,9 @@ GO_ON = "(The line was cut for a moment. Please go on where you were.)"
 FINISHED = "({name} has finished. Its result: {content} Please go on.)"
 
 #: What came of a function that is still at work when its speech session is lost.
+UNKNOWN = error_content(
+    "It is not known whether this was done: the line was cut meanwhile. Find out before it is done again."
+)
 STILL_AT_WORK = json.dumps({"status": "This is still at work. You will be told when it has finished."})
 
 
@@ -88,8 +91,6 @@ class Conversation:
         limits: the agent's.
         started: when the speech service was dialled.
         timing: the protocols' time limits.
-        past: what was said and done before, where another process has led the call so far.
-        opening: what the agent says of itself.
     """
 
     def __init__(
@@ -98,8 +99,6 @@ class Conversation:
         limits: Limits,
         started: float,
         timing: Timing,
-        past: Iterable[Past] = (),
-        opening: Opening = Opening.GREETING,
     ) -> None:
         self._functions = functions
         self._limits = limits
@@ -112,8 +111,8 @@ class Conversation:
         self._attempts = Attempts(started, timing)
         self._configured = False  # It has the Settings.
         self._listening = False  # It takes audio.
-        self._history = History(past)
-        self._opening = opening
+        self._history = History()
+        self._opening = Opening.GREETING
         self._to_ask: list[str] = []  # As soon as it listens.
         self._asked_of_it = ""  # Comes back as the caller's words, and is none.
         self._waiting_since: float | None = None  # It owes the caller a sign of life.
@@ -136,6 +135,39 @@ class Conversation:
         self._quiet_since = 0.0
         self._asked = False  # The agent has asked whether anybody is there.
         self._ending: _Ending | None = None
+
+    def carry_on(self, known: Recollection) -> list[Action]:
+        """Another process has led the call so far: what it has kept of it. Comes before anything else."""
+        if self._over or not known.heard:
+            return []
+        for one in known.past:
+            self._history.add(one)
+        self._opening = Opening.NONE if known.end is End.MOVED else Opening.RESUMED
+        actions: list[Action] = []
+        for one in known.unfinished:
+            actions += self._take_up(one)
+        return actions
+
+    def _take_up(self, begun: Called) -> list[Action]:
+        """A function was at work: it is run again where that does no harm, and else nobody knows what came of it."""
+        function = self._functions.get(begun.name)
+        if function is None or not function.idempotent:
+            self._history.add(replace(begun, response=UNKNOWN))
+            return []
+        request = FunctionCall(begun.id, begun.name, begun.arguments, client_side=True)
+        self._requested.add(begun.id)
+        self._running[begun.id] = _Running(request, function, None, orphaned=True)
+        return [Run(request, function)]
+
+    def recollection(self, agent: str, attempt: int, end: End) -> Recollection:
+        """What this process knows of the call, for whoever carries it on."""
+        unfinished = tuple(_called(one.request, "") for one in self._running.values())
+        return Recollection(agent, attempt, end, self._opened, tuple(self._history), unfinished, attempt)
+
+    def is_quiet(self, now: float) -> bool:
+        """Nobody speaks or waits for an answer, and nothing is at work: another process could carry the call on."""
+        busy = self._running or self._ending or self._waiting_since is not None or not self._listening
+        return not busy and self._opened and now >= self._playing_until
 
     # The phone network's side.
 
@@ -245,8 +277,8 @@ class Conversation:
 
     def _tell(self, running: _Running, content: str, now: float) -> list[Action]:
         """The model gets the result: as an answer where it waits for one."""
-        self._waiting_since = now
         if not running.orphaned:
+            self._waiting_since = now
             return [Answer(running.request, content)]
         if not self._configured:
             return []  # It is in the history.

@@ -28,7 +28,7 @@ from dialplan.call.threads import Threads
 from dialplan.config.model import Failure, Function, Http
 from dialplan.config.plugins.loader import PluginFunction
 from dialplan.errors import FunctionError
-from dialplan.facts import Call
+from dialplan.facts import Call, IdempotencyKey
 from dialplan.wire.deepgram import error_content
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,12 @@ class Functions:
         self._client.close()
 
     async def run(
-        self, function: Function, arguments: str, call: Call, names: Callable[[], Mapping[str, object]]
+        self,
+        function: Function,
+        arguments: str,
+        call: Call,
+        names: Callable[[], Mapping[str, object]],
+        request_id: str = "",
     ) -> str:
         """The answer for the model, as JSON text; a failure is an answer too.
 
@@ -73,6 +78,7 @@ class Functions:
             arguments: JSON text as the model wrote it.
             call: for functions that want its facts.
             names: further names for the templates of an `http` function.
+            request_id: the model's, for functions that want to know whether they have done this before.
 
         Cancelling it stops a coroutine; a thread is left to finish, and its result is dropped.
         """
@@ -82,7 +88,8 @@ class Functions:
         if self._working[id(function)] >= MAX_AT_WORK or self._working.total() >= MAX_THREADS:
             logger.error("%s is at work too often and does not finish; it was not run again", function.name)
             return error_content(BUSY)
-        work = _Work(function, arguments, call, names, self._client, self._loop, self._threads)
+        key = IdempotencyKey(f"{call.id}:{request_id}")
+        work = _Work(function, arguments, call, names, key, self._client, self._loop, self._threads)
         self._working[id(function)] += 1
         try:
             async with asyncio.timeout(function.timeout):
@@ -104,6 +111,7 @@ class _Work:
         arguments: str,
         call: Call,
         names: Callable[[], Mapping[str, object]],
+        key: IdempotencyKey,
         client: httpx.Client,
         loop: PluginLoop,
         threads: Threads,
@@ -112,6 +120,7 @@ class _Work:
         self._arguments = arguments
         self._call = call
         self._names = names
+        self._key = key
         self._client = client
         self._plugins = loop
         self._threads = threads
@@ -190,11 +199,11 @@ class _Work:
         return arguments
 
     def _plugin(self, plugin: PluginFunction, arguments: dict[str, Any]) -> object:
-        given = arguments | dict.fromkeys(plugin.call_arguments, self._call)
+        ours = dict.fromkeys(plugin.call_arguments, self._call) | dict.fromkeys(plugin.key_arguments, self._key)
         if not plugin.takes_anything:
             # A model may add what the schema does not forbid.
-            given = {name: value for name, value in given.items() if name in plugin.takes | plugin.call_arguments}
-        result = plugin.call(**given)
+            arguments = {name: value for name, value in arguments.items() if name in plugin.takes}
+        result = plugin.call(**{**arguments, **ours})
         return self._awaited(result) if inspect.iscoroutine(result) else result
 
     def _awaited(self, coroutine: Coroutine[Any, Any, object]) -> object:

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from dialplan.call.record import End
 from dialplan.wire.deepgram import Role
 
 #: Characters that are remembered; beyond that the oldest go. An hour's conversation would be a megabyte.
@@ -39,6 +40,25 @@ class Called:
 
 
 Past = Spoken | Called
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """What whoever carries on a call must know of it."""
+
+    agent: str
+    attempt: int
+    """Which session of the call was the newest."""
+    end: End | None
+    """How that ended; None where it goes on, or its process was lost."""
+    heard: bool = True
+    """The caller has been on the line with the agent."""
+    past: tuple[Past, ...] = ()
+    """In order; nothing where transcripts are not kept."""
+    unfinished: tuple[Called, ...] = ()
+    """Functions that began and did not end."""
+    broken: int = 0
+    """How many sessions in a row were lost, up to the newest."""
 
 
 class History:

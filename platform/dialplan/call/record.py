@@ -35,6 +35,8 @@ class End(StrEnum):
     """A mistake of ours; the log has the traceback."""
     SHUTDOWN = "shutdown"
     """The process had to end."""
+    MOVED = "moved"
+    """The process had to end, and another one carries the call on."""
 
 
 #: Ends after which the caller is still on the line, and was told nothing yet.
@@ -50,6 +52,11 @@ class Began:
     """Which one: a call whose stream broke is connected again."""
     records: Records
     """What of the call may be kept, and how long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The caller is on the line: what is said from here on is heard, and so is what was kept until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +159,7 @@ class Ended:
 
 Entry = (
     Began
+    | Connected
     | Welcomed
     | Configured
     | Said

@@ -10,7 +10,7 @@ import contextvars
 import functools
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from time import monotonic
 from typing import Any, TypeVarTuple
 
@@ -20,6 +20,7 @@ from dialplan.call.actions import Action
 from dialplan.call.alarm import Alarm
 from dialplan.call.conversation import Conversation
 from dialplan.call.functions import Functions
+from dialplan.call.history import Recollection
 from dialplan.call.record import End, Entry, Record
 from dialplan.call.services import Services
 from dialplan.call.sockets import DEAF, NOBODY, Dial, Listener, Socket, closed
@@ -80,6 +81,8 @@ class Session:
         observe: is told every entry of the record as it happens.
         over: is told the record when its end is decided, before the line closes: who asks next must know.
         attempt: which session of the call this is.
+        recall: what is known of a call that another process has led so far.
+        written: waits until what was observed is where another process can read it.
     """
 
     def __init__(
@@ -95,6 +98,8 @@ class Session:
         observe: Callable[[Call, Entry], None] | None = None,
         over: Callable[[Record], None] | None = None,
         attempt: int = 1,
+        recall: Callable[[], Awaitable[Recollection | None]] | None = None,
+        written: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.agent = agent
         self.call = call
@@ -108,6 +113,8 @@ class Session:
         self._observe = observe
         self._over = over
         self._attempt = attempt
+        self._recall = recall
+        self._written = written
         self._started = monotonic()
         self._conversation = Conversation(agent.functions, agent.limits, self._started, timing)
         # What sockets and timers call runs in the context of nobody: its log lines must bear the call's id.
@@ -117,6 +124,7 @@ class Session:
         self._stream = twilio.Stream("")
         self._line_opened_at = 0.0
         self._line_came = asyncio.Event()
+        self._begun = False
         self._speech: Socket = NOBODY
         self._conversing: asyncio.Task[None] | None = None
         self._dialled_at = self._started
@@ -136,6 +144,9 @@ class Session:
         call_id.set(self.call.id)
         self._metrics.calls_live.labels(self.agent.name).inc()
         self._remember(record.Began(self.agent.name, self._attempt, self.agent.records))
+        self._begun = True
+        if self._line_came.is_set():  # Before this task came to run.
+            self._remember(record.Connected())
         try:
             await self._in_one_group()
         finally:
@@ -154,6 +165,15 @@ class Session:
         """No line has come yet, and one still may."""
         return not self._line_came.is_set() and not self._hung_up.is_set()
 
+    @property
+    def quiet(self) -> bool:
+        """Nobody speaks, and nothing is at work."""
+        return self._conversation.is_quiet(monotonic())
+
+    def recollection(self, end: End) -> Recollection:
+        """What is known of the call here, for whoever carries it on."""
+        return self._conversation.recollection(self.agent.name, self._attempt, end)
+
     def end(self, end: End) -> None:
         """End the call from outside, for a reason of the process's own."""
         self._guard(self._end, end)
@@ -162,9 +182,11 @@ class Session:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                self._converse(after=0.0)
+                group.create_task(self._walled(self._begin()))
                 self._alarm.look()
                 await self._until_hung_up()
+                if self.record.end is End.MOVED and self._written is not None:
+                    await self._written()  # Twilio will ask another process before ours has closed its own eyes.
                 # The caller first: the speech service may take its time to say goodbye.
                 await self._close_line()
                 raise _Over
@@ -174,6 +196,13 @@ class Session:
             self._fail()
         finally:
             await self._close_line()
+
+    async def _begin(self) -> None:
+        known = await self._recall() if self._recall is not None else None
+        if known is not None:
+            self._happen(self._conversation.carry_on(known))
+        if not self._hung_up.is_set():
+            self._converse(after=0.0)
 
     async def _until_hung_up(self) -> None:
         try:
@@ -325,6 +354,8 @@ class Session:
         self._stall(End.LINE_LOST, on, self._speech)
 
     def _open_line(self) -> None:
+        if self._begun:
+            self._remember(record.Connected())
         self._happen(self._conversation.line_opened(monotonic()))
 
     def _hear_line(self, message: bytes) -> None:
@@ -419,7 +450,7 @@ class Session:
     async def _run_function(self, run: actions.Run) -> None:
         started = monotonic()
         names = functools.partial(rendering.template_names, self.agent, self.call)
-        content = await self._functions.run(run.function, run.request.arguments, self.call, names)
+        content = await self._functions.run(run.function, run.request.arguments, self.call, names, run.request.id)
         ran = record.Ran(run.function.name, run.request.arguments, content, monotonic() - started, run.request.id)
         self._metrics.function_seconds.labels(self.agent.name, ran.function, ran.outcome).observe(ran.seconds)
         self._tasks.pop(run.request.id, None)

@@ -101,7 +101,7 @@ async def _serve(
         await stack.enter_async_context(journal)
         reload.told.append(lambda loading: journal.keep(_kept_days(loading)))
         live: Live = await stack.enter_async_context(
-            answering(reload.loading, told, ledger=ledger, observe=journal.observe, metrics=metrics)
+            answering(reload.loading, told, ledger=ledger, records=journal, metrics=metrics)
         )
         reload.told.append(live.take)
         reload.failed = metrics.not_loaded

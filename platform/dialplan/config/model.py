@@ -110,6 +110,16 @@ class Function:
     defer: bool = False
     on_interrupt: OnInterrupt = OnInterrupt.FINISH
 
+    @property
+    def idempotent(self) -> bool:
+        """Whether it may be run again where nobody knows what came of it."""
+        match self.runs:
+            case PluginFunction(idempotent=idempotent):
+                return idempotent
+            case Http(method=method):
+                return method.upper() in ("GET", "HEAD")
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -13,18 +13,22 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
+from dialplan.call.history import Recollection
 from dialplan.call.record import Began, Ended, Entry
 from dialplan.errors import JournalError
 from dialplan.facts import Call
 from dialplan.journal.address import Database
 from dialplan.journal.engines import TROUBLE
-from dialplan.journal.reading import Recollection
 from dialplan.journal.rows import Noted
 from dialplan.journal.store import Store, told
 from dialplan.journal.writer import Pace, Writer
 from dialplan.metrics import Metrics
 
 logger = logging.getLogger(__name__)
+
+
+#: That a call waits for what is known of it to be written, before another process is asked to carry it on.
+WRITTEN_SECONDS = 1.0
 
 
 class Journal:
@@ -79,6 +83,14 @@ class Journal:
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._store.recall(call_id), self._loop))
         except TROUBLE as exc:
             raise JournalError(f"{self._store.database.shown} cannot be asked: {told(exc)}") from exc
+
+    async def written(self) -> None:
+        """Wait until all that was observed so far is in the database; no longer than a moment, and not for one that
+        is in trouble."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WRITTEN_SECONDS):
+                while self._writer.left:  # noqa: ASYNC110 -- another thread writes
+                    await asyncio.sleep(self._pace.gather / 4)
 
     def _put(self, noted: Noted) -> None:
         writer = self._writer

@@ -46,7 +46,7 @@ def conversation(call: OnRecord) -> str:
     return "\n".join(map(_printable, ("  ".join(head), "", *lines)))
 
 
-def _told(entry: Kept) -> Iterator[str]:
+def _told(entry: Kept) -> Iterator[str]:  # noqa: C901 -- one flat case per kind
     data = entry.data
     match entry.kind:
         case Kind.BEGAN:
@@ -65,6 +65,10 @@ def _told(entry: Kept) -> Iterator[str]:
             yield "latency   " + ", ".join(f"{stage} {seconds:g} s" for stage, seconds in data.items())
         case Kind.WARNING | Kind.SPEECH_LOST:
             yield f"speech    {'warning' if entry.kind == Kind.WARNING else 'lost'}: {data['code']}"
+        case Kind.SPEECH_RECOVERED:
+            yield f"speech    there again after {data['seconds']:g} s"
+        case Kind.CONNECTED:
+            yield "line      open"
         case Kind.ENDED:
             yield f"ended     {data['end']}"
 

@@ -3,13 +3,17 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, groupby, takewhile
 from typing import Any
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dialplan.call.history import Called, Past, Recollection, Spoken
+from dialplan.call.record import End
 from dialplan.journal.rows import Kind, kept_number
 from dialplan.journal.tables import calls, entries
+from dialplan.wire.deepgram import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +25,6 @@ class Kept:
     at: datetime
     kind: str
     data: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Recollection:
-    """What whoever carries on a call must know of it."""
-
-    agent: str
-    attempt: int
-    """The newest."""
-    end: str | None
-    """How its newest session ended; None where it goes on, or its process was lost."""
-    said: tuple[tuple[str, str], ...]
-    """Roles and texts, in order; nothing where transcripts are not kept."""
-    unfinished: tuple[tuple[str, str, str], ...]
-    """Ids, names and arguments of functions that began and did not end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +115,38 @@ async def recall(connection: AsyncConnection, call_id: str) -> Recollection | No
 
 
 def recollected(kept: Sequence[Kept]) -> Recollection | None:
-    """The sum of a call's entries."""
+    """The sum of a call's entries. Of sessions that never had the caller on the line nothing was heard."""
     if not kept:
         return None
-    began = [one.data for one in kept if one.kind == Kind.BEGAN]
+    sessions = [list(of_one) for _, of_one in groupby(kept, key=lambda one: one.session)]
+    heard = [one for one in sessions if any(entry.kind == Kind.CONNECTED for entry in one)]
+    newest = (heard or sessions)[-1]
+    began = [one.data for one in newest if one.kind == Kind.BEGAN]
     return Recollection(
         agent=began[-1]["agent"] if began else "",
-        attempt=max((data["attempt"] for data in began), default=1),
-        end=_end(kept),
-        said=tuple((d["role"], d["text"]) for d in _data(kept, Kind.SAID) if "text" in d),
+        attempt=max((one.data["attempt"] for one in kept if one.kind == Kind.BEGAN), default=1),
+        end=_end_of(newest),
+        heard=bool(heard),
+        past=tuple(_past(chain.from_iterable(heard))),
         unfinished=tuple(_unfinished(kept)),
+        broken=sum(1 for _ in takewhile(lambda one: _end_of(one) in _BROKEN, reversed(heard))),
     )
+
+
+#: Ends after which somebody else has to carry the call on: its process was lost, or its line.
+_BROKEN = (None, End.LINE_LOST)
+
+
+def _end_of(session: Iterable[Kept]) -> End | None:
+    return next((End(one.data["end"]) for one in session if one.kind == Kind.ENDED), None)
+
+
+def _past(kept: Iterable[Kept]) -> Iterable[Past]:
+    for one in kept:
+        if one.kind == Kind.SAID and "text" in one.data:
+            yield Spoken(Role(one.data["role"]), one.data["text"])
+        if one.kind == Kind.FUNCTION_ENDED and "result" in one.data:
+            yield Called(one.data["id"], one.data["function"], one.data["arguments"], one.data["result"])
 
 
 def _end(kept: Sequence[Kept]) -> str | None:
@@ -145,11 +155,12 @@ def _end(kept: Sequence[Kept]) -> str | None:
     return next((one.data["end"] for one in kept if one.kind == Kind.ENDED and one.session == newest), None)
 
 
-def _unfinished(kept: Sequence[Kept]) -> Iterable[tuple[str, str, str]]:
+def _unfinished(kept: Sequence[Kept]) -> Iterable[Called]:
     over = {d["id"] for kind in (Kind.FUNCTION_ENDED, Kind.FUNCTION_STOPPED) for d in _data(kept, kind)}
-    for data in _data(kept, Kind.FUNCTION_BEGAN):
-        if data["id"] not in over:
-            yield data["id"], data["function"], data.get("arguments", "")
+    begun = {data["id"]: data for data in _data(kept, Kind.FUNCTION_BEGAN) if data["id"] not in over}
+    for id_, data in begun.items():
+        if "arguments" in data:
+            yield Called(id_, data["function"], data["arguments"], "")
 
 
 def _data(kept: Iterable[Kept], kind: Kind) -> Iterable[dict[str, Any]]:

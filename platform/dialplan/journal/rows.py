@@ -24,6 +24,7 @@ class Kind(StrEnum):
     """What an entry is about."""
 
     BEGAN = "began"
+    CONNECTED = "connected"
     SPEECH_SESSION = "speech_session"
     SETTINGS = "settings"
     SAID = "said"
@@ -34,6 +35,7 @@ class Kind(StrEnum):
     LATENCY = "latency"
     WARNING = "warning"
     SPEECH_LOST = "speech_lost"
+    SPEECH_RECOVERED = "speech_recovered"
     ENDED = "ended"
 
 
@@ -111,7 +113,7 @@ def _data(entry: Entry, whole: bool) -> tuple[Kind, dict[str, Any]]:
             return _plain(entry)
 
 
-def _plain(entry: Entry) -> tuple[Kind, dict[str, Any]]:
+def _plain(entry: Entry) -> tuple[Kind, dict[str, Any]]:  # noqa: C901 -- one flat case per entry
     """Entries that hold nothing that anybody has said."""
     match entry:
         case Began(agent=agent, attempt=attempt, records=records):
@@ -127,10 +129,16 @@ def _plain(entry: Entry) -> tuple[Kind, dict[str, Any]]:
             return Kind.WARNING, {"code": code}
         case record.Lost(code=code):
             return Kind.SPEECH_LOST, {"code": code}
+        case record.Recovered(seconds=seconds):
+            return Kind.SPEECH_RECOVERED, {"seconds": round(seconds, 3)}
         case record.Ended(end=end, seconds=seconds):
             return Kind.ENDED, {"end": end.value, "seconds": round(seconds, 3)}
-        case _:
+        case record.Connected():
+            return Kind.CONNECTED, {}
+        case record.BargedIn():
             return Kind.BARGE_IN, {}
+        case record.Said() | record.Running() | record.Ran() | record.Configured():
+            raise ValueError("this holds what was said")
 
 
 def _ran(ran: record.Ran, whole: bool) -> dict[str, Any]:

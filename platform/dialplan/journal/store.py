@@ -9,11 +9,11 @@ from pathlib import Path
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from dialplan.call.history import Recollection
 from dialplan.config.files import stamp_of
 from dialplan.errors import JournalError
 from dialplan.journal import engines, reading, writing
 from dialplan.journal.address import Database
-from dialplan.journal.reading import Recollection
 from dialplan.journal.rows import Noted
 from dialplan.journal.schema import prepare
 

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 from xml.etree import ElementTree as ET
 
 import httpx
@@ -31,6 +31,9 @@ SILENCE = b"\xff" * FRAME_BYTES
 
 #: Seconds that Twilio waits for a webhook.
 WEBHOOK_SECONDS = 15.0
+
+#: Before a webhook is tried again, and so much longer each time. How long Twilio waits is not documented.
+RETRY_SECONDS = 0.3
 
 #: Milliseconds on the first frame of a stream, as measured.
 FIRST_TIMESTAMP = 155
@@ -172,13 +175,18 @@ class Caller:
             **self._extra,
         }
         headers = {"x-twilio-signature": self._signature(url.partition("#")[0], form), "user-agent": "TwilioProxy/1.1"}
-        try:
-            response = await client.post(self._account.dialled(url), data=form, headers=headers)
-            response.raise_for_status()
-        except httpx.HTTPError as exc:
-            self.warnings.append(f"11200: {urlsplit(url).path} did not answer: {exc!r}")
-            return None
-        return response.text or None
+        retries = int(dict(parse_qsl(urlsplit(url).fragment)).get("rc", 1))
+        for retry in range(retries + 1):
+            try:
+                response = await client.post(self._account.dialled(url), data=form, headers=headers)
+                response.raise_for_status()
+            except httpx.HTTPError as exc:
+                failure = f"11200: {urlsplit(url).path} did not answer: {exc!r}"
+                await asyncio.sleep(RETRY_SECONDS * retry)
+            else:
+                return response.text or None
+        self.warnings.append(failure)
+        return None
 
     def _signature(self, url: str, form: Mapping[str, str]) -> str:
         return twiml.signature(self._account.auth_token, url, form.items())

@@ -19,7 +19,7 @@ from dialplan.metrics import Metrics
 from dialplan.server import proof
 from dialplan.server.environment import Environment
 from dialplan.server.ledger import Ledger, Memory
-from dialplan.server.live import Live
+from dialplan.server.live import Live, Records
 from dialplan.server.phone import Phone
 
 
@@ -32,6 +32,7 @@ async def answering(
     ledger: Ledger | None = None,
     directly: bool = True,
     observe: Callable[[Call, Entry], None] | None = None,
+    records: Records | None = None,
     metrics: Metrics | None = None,
 ) -> AsyncIterator[Live]:
     """Everything that a running server holds: the live calls, and what they share. Leaving it ends them."""
@@ -47,6 +48,7 @@ async def answering(
             timing=timing,
             ledger=ledger or Memory(),
             observe=observe,
+            records=records,
         ) as live,
     ):
         live.take(loading)

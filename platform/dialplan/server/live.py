@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from dialplan.call.functions import Functions
+from dialplan.call.history import Recollection
 from dialplan.call.record import End, Entry, Record
 from dialplan.call.services import Services, services
 from dialplan.call.session import Session
@@ -18,6 +19,7 @@ from dialplan.config.dialplan import Dialplan
 from dialplan.config.loading import Loading
 from dialplan.config.model import Agent
 from dialplan.config.secret import reveal
+from dialplan.errors import JournalError
 from dialplan.facts import Call
 from dialplan.metrics import Metrics
 from dialplan.server.environment import Environment
@@ -28,8 +30,27 @@ logger = logging.getLogger(__name__)
 #: Within these seconds a stream that Twilio calls over is noticed here too, or in the process next door.
 SETTLE_SECONDS = 2.0
 
+#: What another process has kept of a call is waited for this long; then it is carried on without.
+RECALL_SECONDS = 1.0
+
 #: Twilio asks what comes next within some hundred milliseconds of a stream's end; a TwiML Bin may never ask.
 QUESTION_SECONDS = 5.0
+
+
+class Records(Protocol):
+    """What is kept of calls, by this process and by others."""
+
+    def observe(self, call: Call, entry: Entry) -> None:
+        """Keep this too."""
+        ...
+
+    async def recall(self, call_id: str) -> Recollection | None:
+        """What is known of a call. Raises JournalError: that cannot be told now."""
+        ...
+
+    async def written(self) -> None:
+        """Wait until others can read what was observed."""
+        ...
 
 
 @dataclass(slots=True)
@@ -45,11 +66,14 @@ class Live:
     timing: Timing = field(default_factory=Timing)
     ledger: Ledger = field(default_factory=Memory)
     observe: Callable[[Call, Entry], None] | None = None
+    """Is told every entry of every record; unless given, `records` is."""
+    records: Records | None = None
     set_aside: tuple[str, ...] = ()
     """Names of agents whose file has a mistake."""
     draining: bool = False
     _services: dict[tuple[str, str], Services] = field(default_factory=dict, repr=False)
     _sessions: dict[str, Session] = field(default_factory=dict)
+    _broken: dict[str, Recollection] = field(default_factory=dict)
     _tasks: dict[asyncio.Task[None], Session] = field(default_factory=dict)
     _unasked: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -87,15 +111,27 @@ class Live:
         busy = sum(session.agent.name == agent.name for session in self._sessions.values())
         return busy >= agent.limits.calls
 
-    def begin(self, agent: Agent, call: Call, line_within: float | None = None, attempt: int = 1) -> Session:
+    def begin(
+        self,
+        agent: Agent,
+        call: Call,
+        line_within: float | None = None,
+        attempt: int = 1,
+        known: Recollection | None = None,
+    ) -> Session:
         """Start a call's session: the speech service is dialled now, the line may come later.
 
         Args:
             agent: who answers.
             call: the facts.
             line_within: seconds in which the line must come, where they are not the usual ones.
-            attempt: which session of the call it is.
+            attempt: which session of the call it is. From the second on, it carries on what the others have led.
+            known: what they have, where that was asked before.
         """
+
+        async def recall() -> Recollection | None:
+            return known or await self.recall(call.id)
+
         session = Session(
             agent,
             call,
@@ -104,9 +140,11 @@ class Live:
             functions=self.functions,
             metrics=self.metrics,
             timing=self.timing if line_within is None else replace(self.timing, line=line_within),
-            observe=self.observe,
+            observe=self.observe or (self.records.observe if self.records else None),
             over=self._note_end,
             attempt=attempt,
+            recall=recall if attempt > 1 else None,
+            written=self.records.written if self.records else None,
         )
         self.ledger.put(f"end {call.id}", "")
         self.ledger.put(f"agent {call.id}", agent.name)
@@ -126,6 +164,19 @@ class Live:
     def agent_of(self, call_id: str) -> Agent | None:
         """Who has answered a call before, where the agent is still there."""
         return self.dialplan.agents.get(self.ledger.get(f"agent {call_id}") or "")
+
+    async def recall(self, call_id: str) -> Recollection | None:
+        """What is known of a call that has been led so far: by this process, else by the records."""
+        if known := self._broken.get(call_id):
+            return known
+        if self.records is None:
+            return None
+        try:
+            async with asyncio.timeout(RECALL_SECONDS):
+                return await self.records.recall(call_id)
+        except (JournalError, TimeoutError) as exc:
+            logger.error("what was said in the call cannot be told: %s", exc or "the database does not answer")
+            return None
 
     async def settled_end(self, call_id: str) -> End | None:
         """Why a call ended, when Twilio says that its stream has; None where nobody here knows of an end.
@@ -151,7 +202,9 @@ class Live:
         return not session.waiting if session is not None else self.ledger.shared
 
     def _note_end(self, record: Record) -> None:
-        self._sessions.pop(record.call.id, None)
+        session = self._sessions.pop(record.call.id, None)
+        if session is not None and record.end is End.LINE_LOST:
+            self._broken[record.call.id] = session.recollection(record.end)
         # Whoever never came here may be on the line of another process.
         if record.end is not None and record.end is not End.NEVER_CAME:
             self.ledger.put(f"end {record.call.id}", record.end.value)
@@ -167,6 +220,7 @@ class Live:
 
     def asked(self, call_id: str) -> None:
         """Twilio has asked what comes after a call's stream, or told that the call is over; or it never will."""
+        self._broken.pop(call_id, None)
         if later := self._unasked.pop(call_id, None):
             later.cancel()
         self._look_idle()

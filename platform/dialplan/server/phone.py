@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.websockets import WebSocket
 
 from dialplan.call import settings
+from dialplan.call.history import Recollection
 from dialplan.call.record import UNTOLD, End
 from dialplan.call.session import Session
 from dialplan.call.sockets import Listener, Socket, closed
@@ -47,6 +48,12 @@ SPOKEN_PER_SECOND = 8
 
 UNKNOWN_NUMBER = "The number that you have dialled is not in service. Goodbye."
 SORRY = "We are sorry, we cannot take your call at the moment. Please try again later. Goodbye."
+
+#: Ends after which the caller is still on the line, and somebody is to carry the call on.
+GOES_ON = (End.LINE_LOST, End.MOVED, End.NEVER_CAME)
+
+#: Parameters of a stream that are our own.
+_OURS = ("token", "attempt")
 
 _OVER = ("completed", "busy", "failed", "no-answer", "canceled")
 
@@ -139,43 +146,49 @@ class Phone:
         self.live.metrics.calls_refused.labels(reason).inc()
         return response
 
-    def _answer(self, request: Request, form: Mapping[str, str], attempt: int) -> str:
+    def _answer(
+        self, request: Request, form: Mapping[str, str], attempt: int, known: Recollection | None = None
+    ) -> str:
         """The TwiML of an answer. A request that is repeated gets the same one again."""
         key = f"answer {attempt} {form['CallSid']}"
         given = self.live.ledger.get(key)
         if given is None:
-            given = self._fresh_answer(request, form, attempt)
+            given = self._fresh_answer(request, form, attempt, known)
             self.live.ledger.put(key, given)
         return given
 
-    def _fresh_answer(self, request: Request, form: Mapping[str, str], attempt: int) -> str:
+    def _fresh_answer(self, request: Request, form: Mapping[str, str], attempt: int, known: Recollection | None) -> str:
         session = self.live.find(form["CallSid"])
         if session is not None:
             return self._connect(request, session, attempt)
         # Who was answered before is on the line: neither a drain nor a limit is a reason to turn such a caller away.
         if self.live.draining and attempt == 1:
             return self._rejected("draining")
-        agent = self._agent(form, attempt)
+        agent = self._agent(form, attempt, known)
         if agent is None:
             logger.warning("nobody answers the number that was called")
             self.live.metrics.calls_refused.labels("unknown number").inc()
             return twiml.say_and_hang_up(UNKNOWN_NUMBER if attempt == 1 else SORRY)
         if self.live.is_full(agent) and attempt == 1:
             return self._rejected("full")
-        return self._connect(request, self._begin_answered(agent, form, attempt), attempt)
+        return self._connect(request, self._begin_answered(agent, form, attempt, known), attempt)
 
-    def _agent(self, form: Mapping[str, str], attempt: int) -> Agent | None:
+    def _agent(self, form: Mapping[str, str], attempt: int, known: Recollection | None) -> Agent | None:
         """Who answers: by the number; when a call is connected again, whoever did before."""
         before = self.live.agent_of(form["CallSid"]) if attempt > 1 else None
+        if before is None and known is not None:
+            before = self.live.dialplan.agents.get(known.agent)
         route = self.live.dialplan.answer(form.get("To", ""))
         return before or (route.agent if route else None)
 
-    def _begin_answered(self, agent: Agent, form: Mapping[str, str], attempt: int) -> Session:
+    def _begin_answered(
+        self, agent: Agent, form: Mapping[str, str], attempt: int, known: Recollection | None
+    ) -> Session:
         call = _call_of(form, agent)
         logger.info("a call comes in for %s", agent.name)
         # The stream opens when the notice has been spoken.
         notice_seconds = len(_rendered(agent.notice, agent, call)) / SPOKEN_PER_SECOND if attempt == 1 else 0.0
-        return self.live.begin(agent, call, self.live.timing.line + notice_seconds, attempt)
+        return self.live.begin(agent, call, self.live.timing.line + notice_seconds, attempt, known)
 
     def _rejected(self, reason: str) -> str:
         logger.warning("a call was turned away: %s", reason)
@@ -191,7 +204,7 @@ class Phone:
         return twiml.connect(
             stream_url=f"{self._public(request, 'ws')}/twilio/stream",
             action_url=f"{self._public(request, 'http')}/twilio/next?attempt={attempt}{twiml.RETRIED}",
-            parameters={"token": token, **facts},
+            parameters={"token": token, "attempt": str(attempt), **facts},
             notice=_rendered(agent.notice, agent, call) if attempt == 1 else "",
             language=agent.language,
         )
@@ -199,18 +212,23 @@ class Phone:
     async def _after_stream(self, request: Request, form: Mapping[str, str]) -> str:
         if form.get("CallStatus", "in-progress") != "in-progress":
             return twiml.hang_up()
-        end = await self.live.settled_end(form["CallSid"])
+        end, known = await self.live.settled_end(form["CallSid"]), None
+        if end is None or end in GOES_ON:
+            known = await self.live.recall(form["CallSid"])
+            end = end or (known.end if known else None)
         if end in UNTOLD:
-            return self._fallback(form)
-        if end not in (None, End.LINE_LOST):
+            return self._fallback(form, known)
+        if end is not None and end not in GOES_ON:
             return twiml.hang_up()
-        # The caller is still there and was not said goodbye to: the stream broke, or never came through.
-        attempt = _attempt(request) + 1
-        return self._answer(request, form, attempt) if attempt <= MAX_ATTEMPTS else self._fallback(form)
+        # The caller is still there and was not said goodbye to: the stream broke or never came through, or the process
+        # was lost that led the call.
+        before = max(_number(request.query_params.get("attempt", "1")), known.attempt if known else 0)
+        broken = known.broken if known else before
+        return self._answer(request, form, before + 1, known) if broken < MAX_ATTEMPTS else self._fallback(form, known)
 
-    def _fallback(self, form: Mapping[str, str]) -> str:
+    def _fallback(self, form: Mapping[str, str], known: Recollection | None) -> str:
         """The agent cannot speak: what its file says for that."""
-        agent = self.live.agent_of(form["CallSid"])
+        agent = self._agent(form, 2, known)
         if agent is None:
             return twiml.say_and_hang_up(SORRY)
         text = _rendered(agent.fallback.say, agent, _call_of(form, agent))
@@ -282,8 +300,9 @@ class Phone:
         if self.live.find(started.call_sid) is not None:
             raise LineRefused("the call has a stream already")
         facts = {name: started.parameters.get(name, "") for name in CARRIED}
-        params = {name: value for name, value in started.parameters.items() if name not in (*CARRIED, "token")}
-        return self.live.begin(agent, _call(started.call_sid, facts, params, agent))
+        params = {name: value for name, value in started.parameters.items() if name not in (*CARRIED, *_OURS)}
+        attempt = _number(started.parameters.get("attempt", "1")) if "token" in started.parameters else 1
+        return self.live.begin(agent, _call(started.call_sid, facts, params, agent), attempt=attempt)
 
 
 class _Door:
@@ -376,8 +395,8 @@ def _rendered(template: Template | None, agent: Agent, call: Call) -> str:
         return ""
 
 
-def _attempt(request: Request) -> int:
-    text = request.query_params.get("attempt", "1")
+def _number(text: str) -> int:
+    """Which attempt it is; too many, where that cannot be told."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 4 else MAX_ATTEMPTS
 
 

@@ -45,6 +45,7 @@ def test_each_value_stands_with_the_file_and_line_that_it_came_from(tmp_path: Pa
         "store: Elm # agents/a.yaml:4",
         "city: Bonn # agents/_base.yaml:3",
         "prompt: Be brief. # agents/a.yaml:2",
+        'resumed: "Sorry, we were cut off for a moment. Where were we?" # default',
         "functions:",
         "- end_call # agents/a.yaml:5",
         "limits:",

@@ -48,6 +48,10 @@ class PluginFunction:
     """It has `**kwargs`."""
     call_arguments: frozenset[str]
     """The arguments that receive the `Call`."""
+    key_arguments: frozenset[str] = frozenset()
+    """The arguments that receive the `IdempotencyKey`."""
+    idempotent: bool = False
+    """It may be run again where nobody knows what came of it."""
     generation: object = field(default=None, repr=False, compare=False)
     """Keeps the modules of its generation alive, for imports inside of functions."""
 
@@ -131,6 +135,8 @@ class PluginLoader:
             needs=read.needs,
             takes_anything=read.takes_anything,
             call_arguments=read.call_arguments,
+            key_arguments=read.key_arguments,
+            idempotent=read.idempotent,
             generation=self._generation,
         )
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from dialplan.facts import Call
+from dialplan import facts
+from dialplan.facts import Call, IdempotencyKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Signature:
     needs: frozenset[str]
     takes_anything: bool
     call_arguments: frozenset[str]
+    key_arguments: frozenset[str]
+    idempotent: bool
 
 
 def read(call: Callable[..., Any]) -> Signature:
@@ -29,7 +32,8 @@ def read(call: Callable[..., Any]) -> Signature:
     parameters, undescribed = _parameters(call)
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     call_arguments = frozenset(p.name for p in named if Call in _alternatives(p.annotation))
-    arguments = [p for p in named if p.name not in call_arguments]
+    key_arguments = frozenset(p.name for p in named if IdempotencyKey in _alternatives(p.annotation))
+    arguments = [p for p in named if p.name not in call_arguments | key_arguments]
     schema: dict[str, Any] | None = None
     if not undescribed:
         try:
@@ -43,6 +47,8 @@ def read(call: Callable[..., Any]) -> Signature:
         needs=frozenset(p.name for p in arguments if p.default is p.empty),
         takes_anything=_unreadable(parameters, undescribed) or any(p.kind is p.VAR_KEYWORD for p in parameters),
         call_arguments=call_arguments,
+        key_arguments=key_arguments,
+        idempotent=bool(key_arguments) or facts.is_idempotent(call),
     )
 
 

@@ -1,0 +1,262 @@
+"""A call outlives its process: another one, or the same after its restart, carries it on. Real processes and kills."""
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dialplan.journal.address import Database
+from dialplan.journal.rows import Kind
+from dialplan.rehearsal.phone import Account, Caller, placed
+from dialplan.server.phone import SORRY
+from tests.config.files import write
+from tests.journal.calling import kept
+from tests.journal.calling import until as until_so
+from tests.server.test_process import PUBLIC, Process, serving
+from tests.world import AGENT, AUTH_TOKEN, CALLER, NUMBER, Ear, ScriptedSession, speech_service
+
+TONE = bytes(range(1, 161))
+GREETING, ANSWER = TONE * 10, bytes(reversed(TONE)) * 10
+RESUMED = "Sorry, we were cut off for a moment. Where were we?"
+
+
+class Balancer:
+    """Passes every connection on, byte by byte, to the first server that takes it."""
+
+    def __init__(self) -> None:
+        self.servers: list[str] = []
+        self.url = ""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            for url in self.servers:
+                with contextlib.suppress(ConnectionRefusedError):
+                    inner = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(_pump(reader, inner[1]))
+                        group.create_task(_pump(inner[0], writer))
+                    return
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.closing(writer), contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+
+
+@asynccontextmanager
+async def balanced() -> AsyncIterator[Balancer]:
+    balancer = Balancer()
+    async with await asyncio.start_server(balancer.take, "127.0.0.1", 0) as server:
+        balancer.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield balancer
+
+
+@asynccontextmanager
+async def several(root: Path, speech_url: str, count: int) -> AsyncIterator[tuple[Balancer, list[Process]]]:
+    """So many processes behind one address; the first takes everything as long as it lives."""
+    async with balanced() as balancer, AsyncExitStack() as stack:
+        async with asyncio.TaskGroup() as group:
+            started = [group.create_task(stack.enter_async_context(serving(root, speech_url))) for _ in range(count)]
+        processes = [task.result() for task in started]
+        balancer.servers = [process.url for process in processes]
+        yield balancer, processes
+
+
+@asynccontextmanager
+async def called(url: str) -> AsyncIterator[tuple[Caller, Ear]]:
+    async with asyncio.timeout(30), placed(Account(url, AUTH_TOKEN, PUBLIC), NUMBER, CALLER, ear := Ear()) as caller:
+        yield caller, ear
+
+
+def context(session: ScriptedSession) -> Sequence[object]:
+    messages: Sequence[object] = session.settings["agent"]["context"]["messages"]
+    return messages
+
+
+def said(role: str, content: str) -> dict[str, str]:
+    return {"type": "History", "role": role, "content": content}
+
+
+async def talks(session: ScriptedSession) -> None:
+    """The first session greets and is told something; one that takes over answers."""
+    await session.open()
+    if "context" in session.settings["agent"]:
+        await session.send("ConversationText", role="assistant", content=RESUMED)
+        await session.say(ANSWER)
+        return
+    await session.send("ConversationText", role="assistant", content="Hello.")
+    await session.say(GREETING)
+    await session.hear(1600)
+    await session.send("ConversationText", role="user", content="I need aspirin.")
+    await session.audio(TONE * 500)  # Ten seconds: the process is killed in the middle of them.
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what other processes do; no event tells that."""
+    while not holds():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def until_on_record(root: Path, caller: Caller, kind: Kind, count: int = 1) -> None:
+    """Wait until so many entries of a kind are in the database."""
+    database = Database("calls", file=root / "var" / "dialplan.db")
+
+    async def holds() -> bool:
+        return sum(entry.kind == kind for entry in await kept(database, caller.call_sid)) >= count
+
+    await until_so(holds)
+
+
+async def test_a_call_goes_on_in_another_process_when_its_own_is_killed_in_the_middle_of_a_sentence(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, {"agents/a.yaml": AGENT})
+    async with speech_service(talks) as service, several(tmp_path, service.url, 2) as (balancer, processes):
+        async with called(balancer.url) as (caller, ear):
+            await ear.until(lambda e: GREETING in e.utterances)
+            caller.speak(TONE * 20)
+            await until_on_record(tmp_path, caller, Kind.SAID, 2)
+            processes[0].process.kill()
+            await ear.until(lambda e: ANSWER in e.utterances)
+
+            assert caller.connected.is_set()
+            assert (len(caller.documents), caller.warnings) == (2, [])
+
+    resumed = service.sessions[-1]
+    assert resumed.settings["agent"]["greeting"] == RESUMED
+    assert context(resumed) == [said("assistant", "Hello."), said("user", "I need aspirin.")]
+
+
+async def test_a_call_goes_on_in_the_same_place_when_its_process_is_restarted(tmp_path: Path) -> None:
+    write(tmp_path, {"agents/a.yaml": AGENT})
+    async with speech_service(talks) as service, AsyncExitStack() as stack:
+        first = await stack.enter_async_context(serving(tmp_path, service.url))
+        port = str(urlsplit(first.url).port)
+        async with called(first.url) as (caller, ear):
+            await ear.until(lambda e: GREETING in e.utterances)
+            await until_on_record(tmp_path, caller, Kind.SAID)
+            first.process.kill()
+            await first.ended()
+            await stack.enter_async_context(serving(tmp_path, service.url, "--port", port))
+            await ear.until(lambda e: ANSWER in e.utterances)
+            assert caller.warnings == []
+
+    assert context(service.sessions[-1])[0] == said("assistant", "Hello.")
+
+
+PLUGIN = """
+import os
+from dialplan import IdempotencyKey, idempotent
+
+def _hang(name: str) -> None:
+    with open("{root}/" + name, "a") as file:
+        file.write(".")
+    if os.path.getsize("{root}/" + name) == 1:
+        os.open("{root}/never", os.O_RDONLY)
+
+def order() -> str:
+    _hang("ordered")
+    return "ordered"
+
+def reserve(key: IdempotencyKey) -> str:
+    with open("{root}/keys", "a") as file:
+        file.write(key + " ")
+    _hang("reserved")
+    return "reserved"
+
+@idempotent
+def look() -> str:
+    _hang("looked")
+    return "seen"
+"""
+
+
+async def test_of_a_function_that_was_at_work_nobody_knows_unless_it_may_be_run_again(tmp_path: Path) -> None:
+    agent = AGENT.replace("[end_call]", "[order, reserve, look]\nplugins: [plugins.test]")
+    write(tmp_path, {"agents/a.yaml": agent, "plugins/test.py": PLUGIN.replace("{root}", str(tmp_path))})
+    os.mkfifo(tmp_path / "never")
+    resumed = asyncio.Event()
+
+    async def script(session: ScriptedSession) -> None:
+        await session.open()
+        if "context" not in session.settings["agent"]:
+            for name in ("order", "reserve", "look"):
+                await session.request(name, id=f"f-{name}")
+        else:
+            resumed.set()
+
+    async with speech_service(script) as service, several(tmp_path, service.url, 2) as (balancer, processes):
+        async with called(balancer.url) as (caller, _):
+            await until(lambda: all((tmp_path / name).exists() for name in ("ordered", "reserved", "looked")))
+            await until_on_record(tmp_path, caller, Kind.FUNCTION_BEGAN, 3)
+            processes[0].process.kill()
+            await resumed.wait()
+            await until(lambda: (tmp_path / "looked").read_text() == "..")
+
+    functions = {
+        call["name"]: json.loads(call["response"])
+        for message in context(service.sessions[-1])
+        for call in message.get("function_calls", ())  # type: ignore[attr-defined]
+    }
+    assert "not known whether this was done" in functions["order"]["error"]
+    assert functions["look"] == "seen" or "still at work" in functions["look"]["status"]
+    assert (tmp_path / "ordered").read_text() == "."
+    assert (tmp_path / "reserved").read_text() == (tmp_path / "looked").read_text() == ".."
+    keys = (tmp_path / "keys").read_text().split()
+    assert keys == [f"{caller.call_sid}:f-reserve"] * 2
+
+
+async def test_a_call_that_takes_three_processes_with_it_gets_the_fallback(tmp_path: Path) -> None:
+    write(tmp_path, {"agents/a.yaml": AGENT})
+    async with speech_service(talks) as service, several(tmp_path, service.url, 4) as (balancer, processes):
+        async with called(balancer.url) as (caller, ear):
+            for number, process in enumerate(processes[:3], start=1):
+                await until_on_record(tmp_path, caller, Kind.CONNECTED, number)
+                process.process.kill()
+                await until(lambda: not caller.connected.is_set())
+            await caller.over.wait()
+
+    assert ear.announcements == [SORRY]
+    assert len(service.sessions) == 3
+
+
+async def test_without_transcripts_the_call_goes_on_but_nothing_is_remembered(tmp_path: Path) -> None:
+    write(tmp_path, {"agents/a.yaml": AGENT + "records: {transcripts: false}\nresumed: Hello again.\n"})
+
+    async def script(session: ScriptedSession) -> None:
+        await session.open()
+        again = session.settings["agent"]["greeting"] == "Hello again."
+        await session.send("ConversationText", role="assistant", content="Hello.")
+        await session.say(ANSWER if again else GREETING)
+
+    async with speech_service(script) as service, several(tmp_path, service.url, 2) as (balancer, processes):
+        async with called(balancer.url) as (caller, ear):
+            await ear.until(lambda e: GREETING in e.utterances)
+            await until_on_record(tmp_path, caller, Kind.SAID)
+            processes[0].process.kill()
+            await ear.until(lambda e: ANSWER in e.utterances)
+
+    assert "context" not in service.sessions[-1].settings["agent"]
+
+
+async def test_without_a_database_a_call_goes_on_from_the_beginning(tmp_path: Path) -> None:
+    write(tmp_path, {"agents/a.yaml": AGENT, ".env": "DATABASE_URL=sqlite:////dev/null/calls.db\n"})
+
+    async def script(session: ScriptedSession) -> None:
+        await session.open()
+        await session.say(GREETING)
+
+    async with speech_service(script) as service, several(tmp_path, service.url, 2) as (balancer, processes):
+        async with called(balancer.url) as (_, ear):
+            await ear.until(lambda e: len(e.utterances) == 1)
+            processes[0].process.kill()
+            await ear.until(lambda e: len(e.utterances) == 2)
+
+    assert service.sessions[-1].settings["agent"]["greeting"] == "Hello."
