@@ -108,7 +108,13 @@ async def test_a_call_that_is_connected_again_is_one_record(database: Database) 
         tell(journal, call_of(), began(attempt=2), line, two)
         await until_kept(database, 7)
         found = await journal.recall("CA1")
+        before = await journal.recall("CA1", before=2)
+        nothing = await journal.recall("CA1", before=1)
 
+    assert (before, nothing) == (
+        Recollection("bakery", 1, End.LINE_LOST, past=(Spoken(Role.USER, "One."),), broken=1),
+        None,
+    )
     past = (Spoken(Role.USER, "One."), Spoken(Role.USER, "Two."))
     assert found == Recollection("bakery", 2, None, past=past, broken=2)
     assert await counted(database) == (1, 7)

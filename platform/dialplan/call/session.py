@@ -112,7 +112,7 @@ class Session:
         self._timing = timing
         self._observe = observe
         self._over = over
-        self._attempt = attempt
+        self.attempt = attempt
         self._recall = recall
         self._written = written
         self._started = monotonic()
@@ -143,7 +143,7 @@ class Session:
         """The whole call. Cancelling it closes everything and is recorded as a shutdown."""
         call_id.set(self.call.id)
         self._metrics.calls_live.labels(self.agent.name).inc()
-        self._remember(record.Began(self.agent.name, self._attempt, self.agent.records))
+        self._remember(record.Began(self.agent.name, self.attempt, self.agent.records))
         self._begun = True
         if self._line_came.is_set():  # Before this task came to run.
             self._remember(record.Connected())
@@ -172,7 +172,7 @@ class Session:
 
     def recollection(self, end: End) -> Recollection:
         """What is known of the call here, for whoever carries it on."""
-        return self._conversation.recollection(self.agent.name, self._attempt, end)
+        return self._conversation.recollection(self.agent.name, self.attempt, end)
 
     def end(self, end: End) -> None:
         """End the call from outside, for a reason of the process's own."""

@@ -21,7 +21,7 @@ from dialplan.server import workers as processes
 from dialplan.server.app import answering
 from dialplan.server.environment import Environment, environment
 from dialplan.server.ledger import Folder, Memory
-from dialplan.server.live import Live
+from dialplan.server.live import Drain, Live
 from dialplan.server.reload import Reload, reloading
 
 
@@ -33,6 +33,16 @@ from dialplan.server.reload import Reload, reloading
 @click.option("--insecure", is_flag=True, help="Do not check Twilio's signatures. Not where others can reach it.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes on the one port.")
 @click.option("--no-reload", is_flag=True, help="Do not watch the files; a SIGHUP still reads them again.")
+@click.option(
+    "--drain",
+    default="wait",
+    show_default=True,
+    type=click.Choice(["wait", "move"]),
+    help="After SIGTERM: wait for the calls on the line, or hand them to another process that lives.",
+)
+@click.option(
+    "--drain-seconds", type=click.FloatRange(0), help="No longer than that; as long as calls last, unless given."
+)
 @click.option("--log-level", default="INFO", show_default=True, type=click.Choice(["DEBUG", "INFO", "WARNING"]))
 @click.option("--fd", type=int, hidden=True, help="A listening socket that the parent process hands over.")
 @click.option("--lifeline", type=int, hidden=True, help="A pipe that closes when the parent process is gone.")
@@ -44,6 +54,8 @@ def serve(
     insecure: bool,
     workers: int,
     no_reload: bool,
+    drain: str,
+    drain_seconds: float | None,
     log_level: str,
     fd: int | None,
     lifeline: int | None,
@@ -68,10 +80,12 @@ def serve(
             click.echo("--offline: a stand-in answers for Deepgram, and understands what rehearsals say.", err=True)
     if workers > 1:
         options = ["--root", str(root), "--log-level", log_level]
+        options += ["--drain", drain] + (["--drain-seconds", str(drain_seconds)] if drain_seconds is not None else [])
         options += ["--offline"] * offline + ["--insecure"] * insecure + ["--no-reload"] * no_reload
         sys.exit(processes.supervise(options, listener, workers, {**given, "DIALPLAN_SECRET": told.secret}))
     reload = Reload(root, loader, loading)
-    server.run(_serve(reload, listener, lifeline, told, records, offline=offline, watch=not no_reload))
+    way = Drain(drain == "move", drain_seconds)
+    server.run(_serve(reload, listener, lifeline, told, records, way, offline=offline, watch=not no_reload))
 
 
 async def _serve(
@@ -80,6 +94,7 @@ async def _serve(
     lifeline: int | None,
     told: Environment,
     records: Database,
+    drain: Drain,
     *,
     offline: bool,
     watch: bool,
@@ -106,7 +121,7 @@ async def _serve(
         reload.told.append(live.take)
         reload.failed = metrics.not_loaded
         await stack.enter_async_context(reloading(reload, watch=watch))
-        await server.serve(live, listener, lifeline)
+        await server.serve(live, listener, lifeline, drain)
 
 
 def _kept_days(loading: Loading) -> dict[str, int | None]:

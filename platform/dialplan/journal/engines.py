@@ -1,5 +1,6 @@
 """A database is opened: SQLite with a log that readers and the writer share, PostgreSQL by asyncpg."""
 
+import contextlib
 import os
 import sqlite3
 from contextlib import ExitStack
@@ -87,4 +88,7 @@ def _make_private(database: Database) -> None:
     """What callers have said is for nobody else on the machine; SQLite gives its other files the same rights."""
     assert database.file is not None
     database.file.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(database.file, os.O_CREAT | os.O_RDWR, 0o600))
+    # A file that is there is not touched: closing it would take away the locks that other connections of this process
+    # have on it, and two processes would write at once (sqlite.org/howtocorrupt.html §2.2).
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(database.file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))

@@ -73,14 +73,19 @@ class Journal:
         """From here on agents keep their calls so long, by their names."""
         self._writer.days = days
 
-    async def recall(self, call_id: str) -> Recollection | None:
+    async def recall(self, call_id: str, before: int | None = None) -> Recollection | None:
         """What is known of a call, by whichever process; None where that is nothing.
+
+        Args:
+            call_id: which one.
+            before: leave out this attempt and later ones; None for all.
 
         Raises:
             JournalError: the database cannot tell now.
         """
         try:
-            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._store.recall(call_id), self._loop))
+            asking = self._store.recall(call_id, before)
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asking, self._loop))
         except TROUBLE as exc:
             raise JournalError(f"{self._store.database.shown} cannot be asked: {told(exc)}") from exc
 

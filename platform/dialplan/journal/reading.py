@@ -109,22 +109,25 @@ async def entries_of(connection: AsyncConnection, call_id: str) -> list[Kept]:
     return [Kept(**row) for row in (await connection.execute(query)).mappings()]
 
 
-async def recall(connection: AsyncConnection, call_id: str) -> Recollection | None:
-    """What is known of a call; None where nothing is."""
-    return recollected(await entries_of(connection, call_id))
+async def recall(connection: AsyncConnection, call_id: str, before: int | None = None) -> Recollection | None:
+    """What is known of a call, of attempts before this one only; None where nothing is."""
+    return recollected(await entries_of(connection, call_id), before)
 
 
-def recollected(kept: Sequence[Kept]) -> Recollection | None:
+def recollected(kept: Sequence[Kept], before: int | None = None) -> Recollection | None:
     """The sum of a call's entries. Of sessions that never had the caller on the line nothing was heard."""
-    if not kept:
-        return None
     sessions = [list(of_one) for _, of_one in groupby(kept, key=lambda one: one.session)]
-    heard = [one for one in sessions if any(entry.kind == Kind.CONNECTED for entry in one)]
+    sessions = [one for one in sessions if before is None or _attempt(one) < before]
+    if not sessions:
+        return None
+    kept = list(chain.from_iterable(sessions))
+    connected = {_connected(one): one for one in sessions}
+    heard = [connected[at] for at in sorted(at for at in connected if at is not None)]
     newest = (heard or sessions)[-1]
     began = [one.data for one in newest if one.kind == Kind.BEGAN]
     return Recollection(
         agent=began[-1]["agent"] if began else "",
-        attempt=max((one.data["attempt"] for one in kept if one.kind == Kind.BEGAN), default=1),
+        attempt=max(map(_attempt, sessions)),
         end=_end_of(newest),
         heard=bool(heard),
         past=tuple(_past(chain.from_iterable(heard))),
@@ -135,6 +138,15 @@ def recollected(kept: Sequence[Kept]) -> Recollection | None:
 
 #: Ends after which somebody else has to carry the call on: its process was lost, or its line.
 _BROKEN = (None, End.LINE_LOST)
+
+
+def _attempt(session: Iterable[Kept]) -> int:
+    return next((int(one.data["attempt"]) for one in session if one.kind == Kind.BEGAN), 1)
+
+
+def _connected(session: Iterable[Kept]) -> datetime | None:
+    """When the caller came on the line."""
+    return next((one.at for one in session if one.kind == Kind.CONNECTED), None)
 
 
 def _end_of(session: Iterable[Kept]) -> End | None:

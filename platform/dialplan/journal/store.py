@@ -86,11 +86,11 @@ class Store:
         async with engine.begin() as connection:
             return await writing.sweep(connection, days, now)
 
-    async def recall(self, call_id: str) -> Recollection | None:
-        """What is known of a call."""
+    async def recall(self, call_id: str, before: int | None = None) -> Recollection | None:
+        """What is known of a call, of attempts before this one only."""
         engine = await self.ready()
         async with engines.reading(engine).connect() as connection:
-            return await reading.recall(connection, call_id)
+            return await reading.recall(connection, call_id, before)
 
 
 def _identity(file: Path | None) -> tuple[int, int]:

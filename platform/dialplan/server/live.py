@@ -37,6 +37,23 @@ RECALL_SECONDS = 1.0
 QUESTION_SECONDS = 5.0
 
 
+#: A call that is moved waits this long for a quiet moment.
+MOVE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """What becomes of the calls on the line when the process is to end."""
+
+    move: bool = False
+    """Another process carries them on; else they are waited for."""
+    seconds: float | None = None
+    """For so long at most; None for as long as they last."""
+
+
+WAIT = Drain()
+
+
 class Records(Protocol):
     """What is kept of calls, by this process and by others."""
 
@@ -44,8 +61,8 @@ class Records(Protocol):
         """Keep this too."""
         ...
 
-    async def recall(self, call_id: str) -> Recollection | None:
-        """What is known of a call. Raises JournalError: that cannot be told now."""
+    async def recall(self, call_id: str, before: int | None = None) -> Recollection | None:
+        """What is known of a call's attempts before this one. Raises JournalError: that cannot be told now."""
         ...
 
     async def written(self) -> None:
@@ -103,6 +120,15 @@ class Live:
         """The call's session, until its end is decided."""
         return self._sessions.get(call_id)
 
+    def awaited(self, call_id: str, attempt: int) -> Session | None:
+        """The call's session, if it waits for the stream of this attempt. One that waits for an earlier one's was
+        dialled here while the stream went elsewhere: it has missed what was said there, and ends."""
+        session = self.find(call_id)
+        if session is None or not session.waiting or session.attempt >= attempt:
+            return session
+        session.end(End.NEVER_CAME)
+        return None
+
     def is_full(self, agent: Agent) -> bool:
         """Whether the agent has as many calls as it may."""
         if agent.limits.calls is None:
@@ -130,7 +156,7 @@ class Live:
         """
 
         async def recall() -> Recollection | None:
-            return known or await self.recall(call.id)
+            return known or await self.recall(call.id, attempt)
 
         session = Session(
             agent,
@@ -165,15 +191,15 @@ class Live:
         """Who has answered a call before, where the agent is still there."""
         return self.dialplan.agents.get(self.ledger.get(f"agent {call_id}") or "")
 
-    async def recall(self, call_id: str) -> Recollection | None:
-        """What is known of a call that has been led so far: by this process, else by the records."""
+    async def recall(self, call_id: str, before: int | None = None) -> Recollection | None:
+        """What is known of a call's attempts so far, or before this one: by this process, else by the records."""
         if known := self._broken.get(call_id):
             return known
         if self.records is None:
             return None
         try:
             async with asyncio.timeout(RECALL_SECONDS):
-                return await self.records.recall(call_id)
+                return await self.records.recall(call_id, before)
         except (JournalError, TimeoutError) as exc:
             logger.error("what was said in the call cannot be told: %s", exc or "the database does not answer")
             return None
@@ -202,9 +228,11 @@ class Live:
         return not session.waiting if session is not None else self.ledger.shared
 
     def _note_end(self, record: Record) -> None:
-        session = self._sessions.pop(record.call.id, None)
-        if session is not None and record.end is End.LINE_LOST:
-            self._broken[record.call.id] = session.recollection(record.end)
+        session = self._sessions.get(record.call.id)
+        if session is not None and session.record is record:
+            del self._sessions[record.call.id]
+            if record.end is End.LINE_LOST:
+                self._broken[record.call.id] = session.recollection(record.end)
         # Whoever never came here may be on the line of another process.
         if record.end is not None and record.end is not End.NEVER_CAME:
             self.ledger.put(f"end {record.call.id}", record.end.value)
@@ -213,7 +241,7 @@ class Live:
     def _await_question(self, record: Record) -> None:
         """Twilio asks what comes after a stream. While draining, somebody must be there to say that it is the end: who
         comes after us would take the caller for one who was cut off."""
-        if record.end is not End.CALLER and record.call.id not in self._unasked:
+        if record.end not in (End.CALLER, End.MOVED) and record.call.id not in self._unasked:
             later = asyncio.get_running_loop().call_later(QUESTION_SECONDS, self.asked, record.call.id)
             self._unasked[record.call.id] = later
             self._idle.clear()
@@ -229,12 +257,36 @@ class Live:
         if not self._tasks and not self._unasked:
             self._idle.set()
 
-    async def drain(self) -> None:
+    async def drain(self, way: Drain = WAIT) -> None:
         """Take no new calls, and wait until the last one has ended and Twilio knows."""
         self.draining = True
         if self._tasks:
             logger.info("draining; on the line: %d", len(self._tasks))
-        await self._idle.wait()
+        try:
+            async with asyncio.timeout(way.seconds):
+                if way.move:
+                    await self._move()
+                await self._idle.wait()
+        except TimeoutError:
+            logger.warning("%d calls go on after %g s: they end now", len(self._tasks), way.seconds)
+            for session in list(self._sessions.values()):
+                session.end(End.MOVED if way.move else End.SHUTDOWN)
+            await self._idle.wait()
+
+    async def _move(self) -> None:
+        """Hand every call to whoever lives, each in a quiet moment of its own."""
+        async with asyncio.TaskGroup() as group:
+            for session in list(self._sessions.values()):
+                group.create_task(self._move_one(session))
+
+    async def _move_one(self, session: Session) -> None:
+        if session.waiting:  # Its stream comes to somebody else.
+            session.end(End.NEVER_CAME)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MOVE_SECONDS):
+                while not session.quiet and not session.ended.is_set():  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)  # Quiet comes by the clock, when the caller has heard everything.
+        session.end(End.MOVED)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         session = self._tasks.pop(task)

@@ -158,9 +158,9 @@ class Phone:
         return given
 
     def _fresh_answer(self, request: Request, form: Mapping[str, str], attempt: int, known: Recollection | None) -> str:
-        session = self.live.find(form["CallSid"])
+        session = self.live.awaited(form["CallSid"], attempt if known and known.heard else 1)
         if session is not None:
-            return self._connect(request, session, attempt)
+            return self._connect(request, session.agent, session.call, attempt)
         # Who was answered before is on the line: neither a drain nor a limit is a reason to turn such a caller away.
         if self.live.draining and attempt == 1:
             return self._rejected("draining")
@@ -171,7 +171,10 @@ class Phone:
             return twiml.say_and_hang_up(UNKNOWN_NUMBER if attempt == 1 else SORRY)
         if self.live.is_full(agent) and attempt == 1:
             return self._rejected("full")
-        return self._connect(request, self._begin_answered(agent, form, attempt, known), attempt)
+        call = _call_of(form, agent)
+        if not (self.live.draining and self.live.end_of(call.id) is End.MOVED):  # Else its stream goes elsewhere.
+            self._begin_answered(agent, call, attempt, known)
+        return self._connect(request, agent, call, attempt)
 
     def _agent(self, form: Mapping[str, str], attempt: int, known: Recollection | None) -> Agent | None:
         """Who answers: by the number; when a call is connected again, whoever did before."""
@@ -181,22 +184,18 @@ class Phone:
         route = self.live.dialplan.answer(form.get("To", ""))
         return before or (route.agent if route else None)
 
-    def _begin_answered(
-        self, agent: Agent, form: Mapping[str, str], attempt: int, known: Recollection | None
-    ) -> Session:
-        call = _call_of(form, agent)
+    def _begin_answered(self, agent: Agent, call: Call, attempt: int, known: Recollection | None) -> None:
         logger.info("a call comes in for %s", agent.name)
         # The stream opens when the notice has been spoken.
         notice_seconds = len(_rendered(agent.notice, agent, call)) / SPOKEN_PER_SECOND if attempt == 1 else 0.0
-        return self.live.begin(agent, call, self.live.timing.line + notice_seconds, attempt, known)
+        self.live.begin(agent, call, self.live.timing.line + notice_seconds, attempt, known)
 
     def _rejected(self, reason: str) -> str:
         logger.warning("a call was turned away: %s", reason)
         self.live.metrics.calls_refused.labels(reason).inc()
         return twiml.reject()
 
-    def _connect(self, request: Request, session: Session, attempt: int) -> str:
-        call, agent = session.call, session.agent
+    def _connect(self, request: Request, agent: Agent, call: Call, attempt: int) -> str:
         # With the attempt in it, no two tokens of a call are the same: each opens one stream.
         expires = int(time.time()) + twiml.TOKEN_SECONDS + attempt
         token = twiml.stream_token(self.live.environment.secret, call.id, agent.name, expires)
@@ -277,7 +276,8 @@ class Phone:
         name = twiml.token_agent(secret, started.call_sid, token, time.time())
         if not self.live.ledger.claim(f"token {token}"):
             raise LineRefused("the stream's token was used before")
-        session = self.live.find(started.call_sid)
+        attempt = _number(started.parameters.get("attempt", "1"))
+        session = self.live.awaited(started.call_sid, attempt)
         if session is not None and session.waiting:
             return session
         if self.live.end_of(started.call_sid) is End.CALLER:

@@ -24,7 +24,7 @@ except ImportError:  # There is no picows for this platform.
 
 from dialplan.errors import ConfigError
 from dialplan.server.app import application
-from dialplan.server.live import Live
+from dialplan.server.live import WAIT, Drain, Live
 
 logger = logging.getLogger(__name__)
 
@@ -85,21 +85,22 @@ def _allow_many_sockets() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-async def serve(live: Live, listener: socket.socket, lifeline: int | None = None) -> None:
+async def serve(live: Live, listener: socket.socket, lifeline: int | None = None, drain: Drain = WAIT) -> None:
     """Answer calls until a signal says otherwise, and until the last call has ended. A second signal ends at once.
 
     Args:
         live: the calls.
         listener: where they come in.
         lifeline: a pipe that closes when the parent process is gone, which counts as a signal.
+        drain: what becomes of the calls on the line.
     """
     async with asyncio.TaskGroup() as group:
         server = Server(live)
         if lifeline is not None:
             server.hang_on(lifeline)
-        drain = group.create_task(server.drain_when_asked())
+        draining = group.create_task(server.drain_when_asked(listener, drain))
         await server.serve(sockets=[listener])
-        drain.cancel()
+        draining.cancel()
 
 
 class Server(uvicorn.Server):
@@ -159,8 +160,12 @@ class Server(uvicorn.Server):
         self._live.draining = True
         self._loop.call_soon_threadsafe(self._asked.set)
 
-    async def drain_when_asked(self) -> None:
+    async def drain_when_asked(self, listener: socket.socket, way: Drain) -> None:
         """Wait for a signal, then for the last call; then uvicorn may know."""
         await self._asked.wait()
-        await self._live.drain()
+        if way.move:  # Twilio's next question for a call that was moved must reach somebody else.
+            for server in self.servers:
+                server.close()
+            listener.close()
+        await self._live.drain(way)
         self.should_exit = True
