@@ -21,7 +21,7 @@ check: $(VENV)/installed-test ## lint, format and types
 	$(BIN)/mypy -p bench
 
 soak: $(VENV)/installed-test ## calls while everything fails, for MINUTES; prints what became of them
-	$(BIN)/python -m tests.faults --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)
+	$(BIN)/python -m tests.faults --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1) $(if $(POSTGRESQL),--postgresql)
 
 bench: $(VENV)/installed-bench ## what a call costs beside other bridges; half an hour on a quiet machine
 	$(BIN)/python -m bench --out var/bench.json

@@ -22,11 +22,13 @@ from websockets.asyncio.server import serve as serve_websockets
 
 from dialplan.journal import engines, reading
 from dialplan.journal.address import Database
+from dialplan.journal.address import database as database_of
 from dialplan.journal.reading import Question
 from dialplan.rehearsal.phone import FRAME_BYTES, SILENCE, Account, Caller, placed
 from dialplan.words import columns
 from tests.config.files import write
 from tests.faults.proxies import Fault, Proxy, Sabotage, descriptors, resident_mb, standing
+from tests.postgres import Cluster
 from tests.server.test_process import PUBLIC, Process, serving
 from tests.world import AUTH_TOKEN, CALLER, NUMBER, Ear, ScriptedSession
 
@@ -49,11 +51,16 @@ ANSWER_SECONDS = 6.0
 # The speech service.
 
 
-async def parrot(session: ScriptedSession) -> None:
-    """Greets where it shall, and answers each tone with the same."""
+async def parrot(session: ScriptedSession, order: random.Random | None) -> None:
+    """Greets where it shall, and answers each tone with the same.
+
+    Args:
+        session: with a server.
+        order: in which it tells things, where that is not the usual one.
+    """
     await session.open()
     if "greeting" in session.settings["agent"]:
-        await _say(session, GREETING)
+        await _say(session, GREETING, order)
     said = [
         m["content"] for m in session.settings["agent"].get("context", {}).get("messages", ()) if m["role"] == "user"
     ]
@@ -65,7 +72,7 @@ async def parrot(session: ScriptedSession) -> None:
             if fields["type"] == "InjectUserMessage":
                 content = fields["content"]
                 await session.send("ConversationText", role="user", content=content)
-                await _say(session, int(content) if content.isdigit() else int((said or [GREETING])[-1]))
+                await _say(session, int(content if content.isdigit() else (said or [GREETING])[-1]), order)
             continue
         tones = Counter(message) - Counter({0xFF: len(message)})
         heard.update(tones)
@@ -77,25 +84,31 @@ async def parrot(session: ScriptedSession) -> None:
                 said.append(str(tone))
                 await session.send("UserStartedSpeaking")
                 await session.send("ConversationText", role="user", content=str(tone))
-                await _say(session, tone)
+                await _say(session, tone, order)
 
 
-async def _say(session: ScriptedSession, tone: int) -> None:
-    await session.send("ConversationText", role="assistant", content=f"({tone})")
-    for _ in range(4):
-        await session.audio(bytes([tone]) * (WORDS // 4))
-    await session.send("AgentAudioDone")
+async def _say(session: ScriptedSession, tone: int, order: random.Random | None) -> None:
+    text: dict[str, object] = {"type": "ConversationText", "role": "assistant", "content": f"({tone})"}
+    done: dict[str, object] = {"type": "AgentAudioDone"}
+    told: list[dict[str, object] | bytes] = [text, *[bytes([tone]) * (WORDS // 4)] * 4, done]
+    if order is not None:
+        told += order.choices([{"type": "SettingsApplied"}, {"type": "Welcome", "request_id": "again"}, done, text])
+        order.shuffle(told)
+    for message in told:
+        await session.connection.send(message if isinstance(message, bytes) else json.dumps(message))
 
 
 @asynccontextmanager
-async def parrots() -> AsyncIterator[tuple[str, set[object]]]:
-    """The service, and the sessions that are open."""
+async def parrots(chance: random.Random, faults: Counter[str]) -> AsyncIterator[tuple[str, set[object]]]:
+    """The service, and the sessions that are open. Every third one tells things in another order, and twice."""
     sessions: set[object] = set()
 
     async def handle(connection: websockets.asyncio.server.ServerConnection) -> None:
         sessions.add(connection)
         try:
-            await parrot(ScriptedSession(connection))
+            order = random.Random(chance.random()) if chance.random() < 1 / 3 else None
+            faults["events out of order"] += order is not None
+            await parrot(ScriptedSession(connection), order)
         except (websockets.ConnectionClosed, ValueError, KeyError):
             pass  # Rubbish has come this way too.
         finally:
@@ -118,6 +131,8 @@ class Outcome:
     """Bytes that the caller heard and that were another one's."""
     gaps: list[float] = field(default_factory=list)
     """Seconds without a line, each."""
+    answers: list[float] = field(default_factory=list)
+    """Seconds from a caller's word to its answer, each; the word's own half second included."""
 
 
 async def call(url: str, tone: int, outcome: Outcome) -> None:
@@ -126,7 +141,7 @@ async def call(url: str, tone: int, outcome: Outcome) -> None:
         watching = asyncio.create_task(_watch(caller, outcome))
         try:
             for _ in range(ROUNDS):
-                if not await _answered(caller, tone):
+                if not await _answered(caller, tone, outcome):
                     outcome.lost = (
                         f"{'was cut off' if caller.over.is_set() else 'was not answered'}: {ear.announcements}"
                     )
@@ -136,8 +151,10 @@ async def call(url: str, tone: int, outcome: Outcome) -> None:
         outcome.foreign = sum(byte not in (0xFF, GREETING, tone) for byte in caller.recording.agent)
 
 
-async def _answered(caller: Caller, tone: int) -> bool:
+async def _answered(caller: Caller, tone: int, outcome: Outcome) -> bool:
     """Say something until it is answered, as people do."""
+    loop = asyncio.get_running_loop()
+    since = loop.time()
     for _ in range(PATIENCE):
         before = caller.recording.agent.count(tone)
         caller.speak(bytes([tone]) * FRAME_BYTES * SPOKEN_FRAMES + SILENCE * 10)
@@ -146,7 +163,8 @@ async def _answered(caller: Caller, tone: int) -> bool:
                 while caller.recording.agent.count(tone) < before + WORDS // 2:
                     if caller.over.is_set():
                         return False
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.02)
+                outcome.answers.append(loop.time() - since)
                 return True
     return False
 
@@ -192,11 +210,13 @@ class Tally:
     def table(self) -> str:
         """For people."""
         gaps = [gap for outcome in self.outcomes for gap in outcome.gaps]
+        answers = [answer for outcome in self.outcomes for answer in outcome.answers]
         rows = [
             ("calls", str(len(self.outcomes))),
             *((f"fault: {name}", str(count)) for name, count in sorted(self.faults.items())),
             ("speech service lost and recovered", _spread(self.recoveries)),
             ("line lost and recovered", _spread(gaps)),
+            ("word and answer", _spread(answers)),
             ("calls lost", str(len(self.lost))),
             ("bytes heard of another call", str(self.foreign)),
             *((f"left over: {name}", str(count)) for name, count in self.left_over.items()),
@@ -211,7 +231,9 @@ def _spread(seconds: list[float]) -> str:
     return f"{len(seconds)}; median {statistics.median(seconds):.3f} s, worst {max(seconds):.3f} s"
 
 
-async def drill(root: Path, seed: int, seconds: float, at_once: int = 10, share: float = 0.5) -> Tally:
+async def drill(
+    root: Path, seed: int, seconds: float, at_once: int = 10, share: float = 0.5, cluster: Cluster | None = None
+) -> Tally:
     """Place calls for so many seconds, while everything fails.
 
     Args:
@@ -220,30 +242,46 @@ async def drill(root: Path, seed: int, seconds: float, at_once: int = 10, share:
         seconds: for which new calls are placed.
         at_once: callers at the same time.
         share: of connections that are spoiled.
+        cluster: a PostgreSQL for the records, which stops and starts meanwhile; a file unless given.
     """
-    write(root, {"agents/a.yaml": AGENT})
+    url = cluster.create("drill") if cluster else ""
+    write(root, {"agents/a.yaml": AGENT, ".env": f"DATABASE_URL={url}\n"})
     tally, chance = Tally(), random.Random(seed)
     speech = Sabotage(seed + 1, share, *(fault for fault in Fault if fault is not Fault.NONE))
     lines = Sabotage(seed + 2, share / 10, Fault.LATENCY, Fault.LOSS, Fault.RESET, Fault.TRUNCATED, Fault.GARBAGE)
     async with AsyncExitStack() as stack:
-        service_url, sessions = await stack.enter_async_context(parrots())
+        service_url, sessions = await stack.enter_async_context(parrots(random.Random(seed + 3), tally.faults))
         spoiled = await stack.enter_async_context(standing(Proxy(service_url, sabotage=speech)))
         balancer = Proxy(in_turn=True, sabotage=lines)
-        url = await stack.enter_async_context(standing(balancer))
+        address = await stack.enter_async_context(standing(balancer))
         servers = _Servers(root, spoiled.replace("http", "ws") + "/v1/agent/converse", balancer, stack)
         for _ in range(3):
             await servers.start()
-        killing = asyncio.create_task(servers.kill_on(chance, tally.faults))
-        await _calls(url, seconds, at_once, tally)
-        killing.cancel()
-        await asyncio.gather(killing, return_exceptions=True)
+        harming = [asyncio.create_task(servers.kill_on(chance, tally.faults))]
+        harming += [asyncio.create_task(_stop_on(cluster, chance, tally.faults))] if cluster else []
+        await _calls(address, seconds, at_once, tally)
+        for task in harming:
+            task.cancel()
+        await asyncio.gather(*harming, return_exceptions=True)
         await servers.settle(tally)
         await _until_none(sessions)
         tally.left_over["sessions of the speech service"] = len(sessions)
         tally.faults.update({f"{name} (speech)": n for name, n in speech.done.items()})
         tally.faults.update({f"{name} (line)": n for name, n in lines.done.items()})
-    tally.recoveries = await _recoveries(root)
+    tally.recoveries = await _recoveries(database_of(url, root, root / "var"))
     return tally
+
+
+async def _stop_on(cluster: Cluster, chance: random.Random, faults: Counter[str]) -> None:
+    """The database is gone for two seconds, again and again."""
+    while True:
+        await asyncio.sleep(chance.uniform(4.0, 8.0))
+        faults["PostgreSQL stopped"] += 1
+        await asyncio.to_thread(cluster.stop)
+        try:
+            await asyncio.sleep(2.0)
+        finally:
+            await asyncio.to_thread(cluster.start)
 
 
 async def _calls(url: str, seconds: float, at_once: int, tally: Tally) -> None:
@@ -310,8 +348,7 @@ async def _until_none(sessions: set[object]) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def _recoveries(root: Path) -> list[float]:
-    database = Database("calls", file=root / "var" / "dialplan.db")
+async def _recoveries(database: Database) -> list[float]:
     engine = engines.opened(database)
     async with engines.reading(engine).connect() as connection:
         ids = await reading.ids_of(connection, Question())
@@ -320,8 +357,8 @@ async def _recoveries(root: Path) -> list[float]:
     return [float(entry.data["seconds"]) for one in found for entry in one.entries]
 
 
-def main(root: Path, seed: int, minutes: float, at_once: int) -> int:
+def main(root: Path, seed: int, minutes: float, at_once: int, cluster: Cluster | None) -> int:
     """For `make soak`: print the table; 1 where anything was lost."""
-    tally = asyncio.run(drill(root, seed, minutes * 60, at_once))
+    tally = asyncio.run(drill(root, seed, minutes * 60, at_once, cluster=cluster))
     print(tally.table())
     return 1 if tally.lost or tally.foreign else 0
