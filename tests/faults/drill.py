@@ -128,7 +128,7 @@ class Outcome:
     lost: str = ""
     """Why it was; empty where it was not."""
     foreign: int = 0
-    """Bytes that the caller heard and that were another one's."""
+    """Frames that the caller heard and that were another one's."""
     gaps: list[float] = field(default_factory=list)
     """Seconds without a line, each."""
     answers: list[float] = field(default_factory=list)
@@ -148,7 +148,13 @@ async def call(url: str, tone: int, outcome: Outcome) -> None:
                     break
         finally:
             watching.cancel()
-        outcome.foreign = sum(byte not in (0xFF, GREETING, tone) for byte in caller.recording.agent)
+        outcome.foreign = _foreign(caller.recording.agent, tone)
+
+
+def _foreign(heard: bytearray, tone: int) -> int:
+    """Frames of another caller's tone. Rubbish that the saboteur puts into a message has no tone."""
+    frames = (heard[start : start + FRAME_BYTES] for start in range(0, len(heard), FRAME_BYTES))
+    return sum(frame.count(frame[0]) > FRAME_BYTES // 2 and frame[0] not in (0xFF, GREETING, tone) for frame in frames)
 
 
 async def _answered(caller: Caller, tone: int, outcome: Outcome) -> bool:
@@ -204,7 +210,7 @@ class Tally:
 
     @property
     def foreign(self) -> int:
-        """Bytes that a caller heard of another one's call."""
+        """Frames that callers heard of another one's call."""
         return sum(outcome.foreign for outcome in self.outcomes)
 
     def table(self) -> str:
@@ -218,7 +224,7 @@ class Tally:
             ("line lost and recovered", _spread(gaps)),
             ("word and answer", _spread(answers)),
             ("calls lost", str(len(self.lost))),
-            ("bytes heard of another call", str(self.foreign)),
+            ("frames heard of another call", str(self.foreign)),
             *((f"left over: {name}", str(count)) for name, count in self.left_over.items()),
             *(("memory of a process, MB", f"{before:.0f} → {after:.0f}") for before, after in self.memory),
         ]
@@ -232,7 +238,7 @@ def _spread(seconds: list[float]) -> str:
 
 
 async def drill(
-    root: Path, seed: int, seconds: float, at_once: int = 10, share: float = 0.5, cluster: Cluster | None = None
+    root: Path, seed: int, seconds: float, at_once: int = 10, share: float = 0.3, cluster: Cluster | None = None
 ) -> Tally:
     """Place calls for so many seconds, while everything fails.
 
