@@ -58,7 +58,7 @@ class Recollection:
     unfinished: tuple[Called, ...] = ()
     """Functions that began and did not end."""
     broken: int = 0
-    """How many sessions in a row were lost, up to the newest."""
+    """How many sessions in a row were lost, up to the newest, each soon after it began."""
 
 
 class History:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain, groupby, takewhile
 from typing import Any
 
@@ -132,8 +132,16 @@ def recollected(kept: Sequence[Kept], before: int | None = None) -> Recollection
         heard=bool(heard),
         past=tuple(_past(chain.from_iterable(heard))),
         unfinished=tuple(_unfinished(kept)),
-        broken=sum(1 for _ in takewhile(lambda one: _end_of(one) in _BROKEN, reversed(heard))),
+        broken=sum(1 for _ in takewhile(_is_broken, reversed(heard))),
     )
+
+
+#: A session that was led so long before it was lost is no sign that the call takes its processes with it.
+_LONG = timedelta(minutes=1)
+
+
+def _is_broken(session: Sequence[Kept]) -> bool:
+    return _end_of(session) in _BROKEN and session[-1].at - session[0].at < _LONG
 
 
 #: Ends after which somebody else has to carry the call on: its process was lost, or its line.
