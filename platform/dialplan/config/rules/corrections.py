@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from dialplan.config.problems import did_you_mean, listed
 from dialplan.config.rules.catalogue import catalogue
+from dialplan.config.rules.phone_numbers import as_dialled
 from dialplan.config.yaml.source import Node
 
 #: Quotes of word processors and phones, which to YAML are characters like any other.
@@ -184,12 +185,6 @@ def of_form(path: Sequence[str | int], text: str, pattern: str) -> str:
     return f"write {fitting}" if fitting else ""
 
 
-def _number(text: str) -> str:
-    digits = re.sub(r"[\s().\-/]", "", text.removeprefix("tel:"))
-    # Eleven digits and more have a country's code in front.
-    return f"+{digits}" if re.fullmatch(r"[1-9][0-9]{10,14}", digits) else re.sub(r"^(?:00|011)(?=[1-9])", "+", digits)
-
-
 def _path(text: str) -> str:
     return "/" + urlsplit(text).path.strip("/") if text.isascii() and "[" not in text else ""
 
@@ -217,7 +212,7 @@ def _language(text: str) -> str:
 
 _OF_FORM: Mapping[str, Callable[[str], str]] = {
     "language": _language,
-    "numbers": _number,
+    "numbers": as_dialled,
     "streams": _path,
     "plugins": _module,
     "extends": _base,

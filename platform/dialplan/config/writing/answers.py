@@ -11,6 +11,7 @@ from dialplan.config.files import Files
 from dialplan.config.layers import Layers
 from dialplan.config.problems import Place, did_you_mean, shown
 from dialplan.config.rules import shape
+from dialplan.config.rules.phone_numbers import as_dialled
 from dialplan.errors import ConfigError
 
 #: Of Deepgram's voices, those that its page names first; every other one is fine as well.
@@ -77,8 +78,8 @@ def checked_number(text: str, taken: Mapping[str, tuple[str, Place]]) -> str:
     Raises:
         ConfigError: it is none, or another agent has it.
     """
-    number = re.sub(r"[\s().-]", "", text) if text.strip().startswith("+") else text.strip()
     form = shape.schema()["properties"]["numbers"]["items"]
+    number = text.strip() if re.search(form["pattern"], text.strip()) else as_dialled(text)
     if not re.fullmatch(form["pattern"], number):
         raise ConfigError(f"{shown(text)} is no number: {form['x-form']}")
     if canonical(number) in taken:
