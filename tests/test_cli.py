@@ -151,6 +151,22 @@ def test_routes_of_a_number_that_nobody_answers_exits_1(root: Path) -> None:
     assert run("routes", "--root", root, "+1999").exit_code == 1
 
 
+@pytest.mark.parametrize("written", ["+1 555 010-0001", "15550100001", "0015550100001"])
+def test_routes_of_a_number_however_it_is_written(root: Path, written: str) -> None:
+    result = run("routes", "--root", root, written)
+
+    assert (result.exit_code, result.stderr) == (0, f"{written} is taken for +15550100001\n")
+    assert result.stdout.startswith("+15550100001 is answered by good")
+
+
+@pytest.mark.parametrize("written", ["(030) 123456", "good", "twilio/x", ""])
+def test_routes_of_what_is_no_number_exits_2_and_says_how_one_is_written(root: Path, written: str) -> None:
+    result = run("routes", "--root", root, written)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "write it with a plus and its country: +49…" in result.stderr
+
+
 def test_routes_as_json(root: Path) -> None:
     rows = json.loads(run("routes", "--root", root, "--json").stdout)
 

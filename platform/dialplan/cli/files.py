@@ -10,7 +10,7 @@ from types import MappingProxyType
 import click
 
 from dialplan.call import settings as rendering
-from dialplan.cli.project import agent_of, loaded, painted, project, read_dotenv, root_option
+from dialplan.cli.project import agent_of, loaded, number_meant, painted, project, read_dotenv, root_option
 from dialplan.config import problems
 from dialplan.config.dialplan import Dialplan, Route
 from dialplan.config.loading import Loading
@@ -85,7 +85,11 @@ def routes(root: Path, address: str | None, as_json: bool) -> None:
     if address is None:
         _show_routes(_all_routes(dialplan), as_json)
         return
-    found = list(dialplan.streams.get(address, ())) if address.startswith("/") else dialplan.matching(address)
+    if address.startswith("/"):
+        found = list(dialplan.streams.get(address, ()))
+    else:
+        address = number_meant(address)
+        found = dialplan.matching(address)
     if as_json:
         _show_routes(found, as_json)
     elif found:

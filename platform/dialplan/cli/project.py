@@ -13,6 +13,7 @@ from dialplan.config.layers import reason
 from dialplan.config.loading import Loading, load
 from dialplan.config.model import Agent
 from dialplan.config.problems import Ink
+from dialplan.config.rules.phone_numbers import as_dialled, is_dialled
 from dialplan.errors import ConfigError
 from dialplan.journal import address
 from dialplan.journal.address import Database
@@ -84,6 +85,24 @@ def agent_of(loading: Loading, name: str) -> Agent:
     raise ConfigError(
         f"there is no agent {name}; {suggestion or 'there are: ' + problems.listed(loading.dialplan.agents)}"
     )
+
+
+def number_meant(text: str) -> str:
+    """A number or address as calls name it, of what somebody typed: `+1 555 …`, `0049 …`; says so where it is another.
+
+    Raises:
+        ConfigError: the country is not in it, or it is none at all.
+    """
+    written = text.strip()
+    if is_dialled(written):
+        return written
+    number = as_dialled(written)
+    if not is_dialled(number):
+        raise ConfigError(
+            f"{problems.shown(text)} is no number as it is dialled; write it with a plus and its country: +49…"
+        )
+    click.echo(f"{written} is taken for {number}", err=True)
+    return number
 
 
 _COLOURS: Mapping[Ink, dict[str, Any]] = {

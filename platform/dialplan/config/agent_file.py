@@ -180,7 +180,7 @@ def _meant_zone(written: str, zones: Collection[str]) -> str:
 
 
 def _of_city(written: str, zones: Collection[str]) -> str:
-    """The zone of a city, also of one that is nearly written so. Many names are somewhat alike: of far-off ones, none."""
+    """The zone of a city, also of one that is nearly written so; one that is only somewhat alike lies anywhere."""
     cities = {zone.rpartition("/")[2].casefold(): zone for zone in zones}
     city = written.rpartition("/")[2].strip().replace(" ", "_").casefold()[:100]
     near = difflib.get_close_matches(city, cities, n=1, cutoff=0.8)
