@@ -17,6 +17,7 @@ from dialplan.config.rules.phone_numbers import as_dialled, is_dialled
 from dialplan.errors import ConfigError
 from dialplan.journal import address
 from dialplan.journal.address import Database
+from dialplan.words import printable
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -98,10 +99,9 @@ def number_meant(text: str) -> str:
         return written
     number = as_dialled(written)
     if not is_dialled(number):
-        raise ConfigError(
-            f"{problems.shown(text)} is no number as it is dialled; write it with a plus and its country: +49…"
-        )
-    click.echo(f"{written} is taken for {number}", err=True)
+        message = f"{problems.shown(text)} is no number as it is dialled"
+        raise ConfigError(f"{message}; write it with a plus and its country: +49…")
+    click.echo(f"{printable(written, '')} is taken for {number}", err=True)
     return number
 
 

@@ -96,7 +96,16 @@ def test_a_voice_that_may_be_one(voice: str) -> None:
 
 @pytest.mark.parametrize(
     ("voice", "suggestion"),
-    [("Apollo", "aura-2-apollo-en"), ("aura 2 thalia en", "aura-2-thalia-en"), ("", "aura-2-thalia-en")],
+    [
+        ("Apollo", '"aura-2-apollo-en"'),
+        ("aura 2 thalia en", '"aura-2-thalia-en"'),
+        ("aura-2-helena", '"aura-2-helena-en"'),
+        ("aura-2-julius", '"aura-2-julius-de"'),
+        ("aura-2-thalia-eng", '"aura-2-thalia-en"'),
+        ("aura-2-newest", "ends with its language, as in aura-2-thalia-en"),
+        ("flux-general-en", "as in aura-2-thalia-en"),
+        ("", "aura-2-thalia-en"),
+    ],
 )
 def test_a_voice_that_is_none_is_told_as_it_could_be(voice: str, suggestion: str) -> None:
     with pytest.raises(ConfigError, match=suggestion):
