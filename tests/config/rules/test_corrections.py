@@ -77,6 +77,22 @@ CURLY = "“aura-2-thalia-en”"
         ("plugins: [./plugins/bakery.py]", "E107", "./plugins/bakery.py", "write plugins.bakery"),
         ("functions: [“end_call”]", "E107", "“end_call”", "write end_call"),
         ("functions:\n  - name end_call", "E107", "name end_call", "write name: end_call"),
+        (
+            "functions: [opening_hours repair_ready, end_call]",
+            "E107",
+            "opening_hours repair_ready",
+            "a comma is missing",
+        ),
+        ("functions: [opening hours]", "E107", "opening hours", "write opening_hours; or a comma"),
+        ("plugins: [plugins.a plugins.b]", "E107", "plugins.a plugins.b", "a comma is missing between plugins.a and"),
+        ("functions:\n  end_call\n  f", "E103", "end_call", "begin each item with a dash and a space: - end_call"),
+        ("functions:\n  -end_call", "E103", "-end_call", "begin each item with a dash and a space: - end_call"),
+        ("functions:\n  -end_call\n  - f", "E103", "-end_call", "begin each item with a dash and a space: - end_call"),
+        ("functions: end_call f", "E103", "end_call f", 'write it as a list: ["end_call", "f"]'),
+        ("functions: end_call, f", "E103", "end_call, f", 'write it as a list: ["end_call", "f"]'),
+        ("functions:\n  - end_call\n  -f_g", "E002", "-f_g", "write: - f_g"),
+        ("functions:\n-end_call", "E002", "-end_call", "write: - end_call"),
+        ("functions:\n  - end_call\n  f", "E002", "f", "write: - f"),
         ("functions: [end call]", "E107", "end call", "write end_call"),
         ("functions:\n- end_call\n - f", "E107", "end_call", "the dashes of one list stand below each other"),
         ("streams: [twilio/x]", "E107", "twilio/x", "write /twilio/x"),
@@ -133,6 +149,41 @@ def test_a_plausible_mistake_is_one_problem_with_its_correction(
 
     assert (codes(loading), under(loading)) == ([code], [word])
     assert help_text in loading.problems[0].help
+
+
+INDENT = "begin it with 2 spaces, as every line of that text"
+BAR = "write prompt: | and the text in the lines below, each indented by 2 spaces"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "line", "help_text"),
+    [
+        ("prompt: |\n  You are kind.\nBe brief.\n  Bye.", "E002", 3, INDENT),
+        ("prompt: |\n  You are kind.\n\nBe brief.\nvoice: aura-2-thalia-en", "E002", 4, INDENT),
+        ("prompt: >-  # Long.\nYou are kind.\nBe brief.", "E002", 2, INDENT),
+        ("prompt: |\n  You are kind.\n Be brief.\nvoice: x", "E002", 3, INDENT),
+        ("prompt: |\n    You are kind.\n  Be brief.", "E002", 3, "begin it with 4 spaces"),
+        ("prompt: |\n  You are kind.\n\n- be brief\n- be kind", "E002", 4, INDENT),
+        ("prompt: |\n  Rules: many.\nThat is it.", "E002", 3, INDENT),
+        ("prompt: |\n  You are kind.\nRules: be brief.\n  Bye.", "E104", 3, "indent it as that"),
+        ("prompt: You are kind.\nBe brief.\nvoice: aura-2-thalia-en", "E002", 2, BAR),
+        ("prompt: You are kind.\n  Rules: be brief.", "E002", 2, BAR),
+        ("prompt:\nYou are kind.", "E002", 2, BAR),
+        ("prompt:\n  You are kind.\n  Rules: be brief.", "E002", 3, BAR),
+        ("prompt:\n  You are kind: yes.\n  Be brief: yes.", "E104", 2, "a text of several lines begins with |"),
+        # What is no line of a text is none of it.
+        ("prompt: |\n  You are kind.\nvoice aura-2-thalia-en\nlanguage: en", "E002", 3, 'a key is followed by ": "'),
+        ("prompt: |\n  You are kind.\nvoice: x\n  language: en", "E002", 4, "lines of one level begin in one column"),
+        ("functions:\n  - end_call\nprompt is a word here\n", "E002", 3, 'a key is followed by ": "'),
+    ],
+)
+def test_a_line_that_stands_outside_of_its_text_is_told_to_be_indented(
+    tmp_path: Path, text: str, code: str, line: int, help_text: str
+) -> None:
+    (problem,) = loaded(tmp_path, {"agents/a.yaml": f'numbers: ["+15550100001"]\n{text}\n'}).problems
+
+    assert (problem.code, problem.place.line) == (code, line + 1)
+    assert help_text in problem.help
 
 
 @pytest.mark.parametrize(
