@@ -131,6 +131,22 @@ def test_an_agent_with_a_typing_mistake_is_suggested(root: Path) -> None:
     assert 'did you mean "good"?' in result.stderr
 
 
+@pytest.mark.parametrize("command", [("check",), ("calls", "list"), ("rehearse",), ("doctor",), ("serve",)])
+def test_a_mistake_in_dotenv_is_told_once_with_its_line(
+    root: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    for name in ("TWILIO_AUTH_TOKEN", "DEEPGRAM_API_KEY", "PUBLIC_URL", "TWILIO_ACCOUNT_SID"):
+        monkeypatch.delenv(name, raising=False)
+    (root / ".env").write_text("\nTWILIO_AUTH_TOKEN abc\n")
+
+    result = run(*command, "--root", root)
+
+    assert ".env:2: this line is not understood; write TWILIO_AUTH_TOKEN=value\n" in result.stderr
+    assert "python-dotenv" not in result.output.lower()
+    assert "abc" not in result.output
+    assert result.output.count(".env:2") == 1
+
+
 def test_routes_lists_who_answers_what(root: Path) -> None:
     result = run("routes", "--root", root)
 

@@ -17,6 +17,7 @@ from dialplan.config.rules.phone_numbers import as_dialled, is_dialled
 from dialplan.errors import ConfigError
 from dialplan.journal import address
 from dialplan.journal.address import Database
+from dialplan.server.environment import VARIABLES
 from dialplan.words import printable
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -32,14 +33,20 @@ def root_option(command: _Command) -> _Command:
     )(command)
 
 
-def read_dotenv(root: Path) -> dict[str, str]:
+def read_dotenv(root: Path, tell: bool = True) -> dict[str, str]:
     """`.env` of the project, for plugins too; what the environment says already wins. Returns what it said.
+
+    Args:
+        root: the project.
+        tell: say what is wrong in it. What another process has said already, nobody needs to hear again.
 
     Raises:
         ConfigError: `.env` cannot be read.
     """
-    given = dict(os.environ)
-    os.environ.update({**dotenv.values(_dotenv(root), given), **given})
+    given, text = dict(os.environ), _dotenv(root)
+    for remark in dotenv.remarks(text, VARIABLES.keys() - given.keys()) if tell else ():
+        click.echo(f".env:{remark.line}: {remark.words}", err=True)
+    os.environ.update({**dotenv.values(text, given), **given})
     os.environ.setdefault("DIALPLAN_VAR", str(root / "var"))
     return given
 

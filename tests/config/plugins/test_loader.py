@@ -288,7 +288,7 @@ def test_a_plugin_that_is_not_there_is_told_at_its_name(tmp_path: Path) -> None:
     assert under(loading) == ["plugins.pharmcy", "no_such_package"]
     assert [p.help for p in loading.problems] == [
         'did you mean "plugins.pharmacy"?',
-        "create no_such_package.py, or install a package of this name",
+        "create plugins/no_such_package.py and write plugins.no_such_package, or install a package of this name",
     ]
 
 

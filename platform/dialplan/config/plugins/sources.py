@@ -22,7 +22,7 @@ class Sources(Looks):
         super().__init__()
         self.root = root
         self._contents: dict[str, bytes] = {}
-        for file in _files(root):
+        for file in plugin_files(root):
             with contextlib.suppress(OSError):  # Whoever imports it is told.
                 self.read(file)
 
@@ -53,13 +53,13 @@ def public_functions(root: Path) -> Mapping[str, str]:
 
 
 def _modules(root: Path) -> Iterator[tuple[str, frozenset[str]]]:
-    for file in _files(root):
+    for file in plugin_files(root):
         parts = file.relative_to(root).with_suffix("").parts
         if not any(part.startswith("_") for part in parts):
             yield ".".join(parts), _functions(file, stamp_of(file))
 
 
-def _files(root: Path) -> list[Path]:
+def plugin_files(root: Path) -> list[Path]:
     """What somebody wrote below plugins/."""
     found = []
     for folder, folders, names in os.walk(root / "plugins"):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from dialplan.config.keys import masked
 from dialplan.config.model import Builtin
 from dialplan.config.problems import did_you_mean, listed
 from dialplan.config.rules.catalogue import catalogue
@@ -193,6 +194,8 @@ def _example(schema: Mapping[str, Any]) -> str:
 
 def of_form(path: Sequence[str | int], text: str, pattern: str) -> str:
     """A text of the wrong form as it must be written; nothing where that cannot be known."""
+    if masked(text) != text:  # Written a little differently, nobody would know it for a key.
+        return ""
     kind = next((str(key) for key in reversed(path) if not isinstance(key, int)), "")
     candidates = [text.strip().strip(CURLY).strip()]
     if kind in _OF_FORM:
@@ -204,15 +207,18 @@ def of_form(path: Sequence[str | int], text: str, pattern: str) -> str:
         fitting = candidates[-1]
     if fitting and kind == "numbers":
         return f'write "{fitting}"'
-    if kind in ("functions", "plugins") and (words := _names(text, pattern)):
+    if fitting and kind == "plugins" and re.search(r"\w[ -]", candidates[0]) and not _names(text, pattern, "."):
+        file = fitting.replace(".", "/") + ".py"
+        return f"write {fitting}, and call its file {file}: the name of a module has no - and no space"
+    if kind in ("functions", "plugins") and (words := _names(text, pattern, "." if kind == "plugins" else "")):
         return _with_comma(words, fitting)
     return f"write {fitting}" if fitting else ""
 
 
-def _names(text: str, pattern: str) -> list[str]:
-    """The several names that a text may be, with spaces between."""
+def _names(text: str, pattern: str, mark: str) -> list[str]:
+    """The several names that a text may be, with spaces between and a mark in each."""
     words = text.split()
-    several = len(words) > 1 and words[0] != "name" and all(re.search(pattern, word) for word in words)
+    several = len(words) > 1 and words[0] != "name" and all(re.search(pattern, word) and mark in word for word in words)
     return words if several else []
 
 
@@ -228,7 +234,8 @@ def _path(text: str) -> str:
 
 
 def _module(text: str) -> str:
-    return text.replace("\\", "/").removeprefix("./").removesuffix(".py").replace("/", ".")
+    dotted = text.replace("\\", "/").removeprefix("./").removesuffix(".py").replace("/", ".")
+    return re.sub(r"[\s-]+", "_", dotted)
 
 
 def _base(text: str) -> str:
