@@ -59,7 +59,7 @@ def _words(line: Binding, missing: Collection[str]) -> Iterator[str]:
         yield f"{_name(line.key)} has no value; write {_name(line.key)}=value"
     elif line.key is not None:
         if re.match("[“”„‟‘’‚‛«»]", line.value or ""):
-            yield f'the quotes around the value of {_name(line.key)} are typographic, and so a part of it; write " or none'
+            yield f'the quotes around the value of {_name(line.key)} are typographic, so a part of it; write " or none'
         if near := _near(line.key, missing):
             yield f'{line.key} means nothing to Dialplan; did you mean "{near}"?'
 
