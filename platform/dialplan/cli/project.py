@@ -1,6 +1,7 @@
 """What commands share: the project they are for, and colours."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from dialplan.config import dotenv, problems
 from dialplan.config.layers import reason
 from dialplan.config.loading import Loading, load
 from dialplan.config.model import Agent
-from dialplan.config.problems import Ink
+from dialplan.config.problems import Ink, Problem
 from dialplan.config.rules.phone_numbers import as_dialled, is_dialled
 from dialplan.errors import ConfigError
 from dialplan.journal import address
@@ -84,15 +85,48 @@ def loaded(root: Path, demand_secrets: bool = True) -> Loading:
 
 def agent_of(loading: Loading, name: str) -> Agent:
     """An agent by its name. Raises ConfigError: there is none that can answer; the text says which there are."""
-    agent = loading.dialplan.agents.get(name)
-    if agent is not None:
-        return agent
-    if name in loading.set_aside:
+    known_agent(loading, name)
+    if name not in loading.dialplan.agents:
         raise ConfigError(f"{name} has mistakes; see: dialplan check")
-    suggestion = problems.did_you_mean(name, loading.dialplan.agents)
-    raise ConfigError(
-        f"there is no agent {name}; {suggestion or 'there are: ' + problems.listed(loading.dialplan.agents)}"
-    )
+    return loading.dialplan.agents[name]
+
+
+def known_agent(loading: Loading, name: str) -> str:
+    """The name of an agent that has a file, be it with mistakes. Raises ConfigError: it has none that is read."""
+    agents = {*loading.dialplan.agents, *loading.set_aside}
+    if name in agents:
+        return name
+    if name.rpartition("/")[2].startswith("_"):
+        raise ConfigError(f"{name} is no agent but lies under others, and is read with them")
+    for problem in unread(loading):
+        if problem.place.file.casefold().startswith(f"agents/{name}.".casefold()):
+            raise ConfigError(f"there is no agent {name}: {_in_a_line(problem)}")
+    suggestion = problems.did_you_mean(name, agents)
+    raise ConfigError(f"there is no agent {name}; {suggestion or 'there are: ' + (problems.listed(agents) or 'none')}")
+
+
+def unread(loading: Loading) -> list[Problem]:
+    """Files that somebody took for an agent's, and nobody reads."""
+    return [problem for problem in loading.problems if problem.code == "W502"]
+
+
+def _in_a_line(problem: Problem) -> str:
+    return f"{problem.place.file}: {problem.message}; {problem.help}"
+
+
+def show_unread(loading: Loading) -> None:
+    """Say why an agent is not among those that are shown."""
+    for problem in unread(loading):
+        click.echo(_in_a_line(problem), err=True)
+
+
+def name_meant(root: Path, text: str) -> str:
+    """An agent's name, of what somebody typed: the name, or the path of its file."""
+    if not re.search(r"(?i)\.ya?ml(\.txt)?$", text) and not text.startswith(("agents/", "./", "/")):
+        return text
+    path, folder = Path(text).resolve(), root / "agents"
+    name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else text.removeprefix("agents/")
+    return re.sub(r"(?i)\.ya?ml(\.txt)?$", "", name)
 
 
 def number_meant(text: str) -> str:
