@@ -34,6 +34,13 @@ from tests.config.files import PLAIN, loaded, write
             "move agents/bike-shop.py to plugins/bike_shop.py and write plugins.bike_shop",
         ),
         ("bike_shop.py", "plugins.bike_shop", "move bike_shop.py to plugins/bike_shop.py"),
+        (
+            "plugins/bike-shop.py",
+            "plugins.bikeshop",
+            'did you mean "plugins.bike_shop"? rename plugins/bike-shop.py to plugins/bike_shop.py, '
+            "and write plugins.bike_shop",
+        ),
+        ("plugins/Bike_Shop.py", "plugins.bike_shop", 'did you mean "plugins.Bike_Shop"?'),
         ("plugins/bakery.py", "plugins.bike_shop", "create plugins/bike_shop.py, or install a package of this name"),
         (
             "plugins/bakery.py",

@@ -171,6 +171,7 @@ BAR = "write prompt: | and the text in the lines below, each indented by 2 space
         ("prompt:\nYou are kind.", "E002", 2, BAR),
         ("prompt:\n  You are kind.\n  Rules: be brief.", "E002", 3, BAR),
         ("prompt:\n  You are kind: yes.\n  Be brief: yes.", "E104", 2, "a text of several lines begins with |"),
+        ("greeting: Good morning to you.\n  prompt: x", "E002", 2, "lines of one level begin in one column; or"),
         # What is no line of a text is none of it.
         ("prompt: |\n  You are kind.\nvoice aura-2-thalia-en\nlanguage: en", "E002", 3, 'a key is followed by ": "'),
         ("prompt: |\n  You are kind.\nvoice: x\n  language: en", "E002", 4, "lines of one level begin in one column"),

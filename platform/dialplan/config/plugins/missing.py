@@ -12,15 +12,18 @@ def help_for(module: str, root: Path) -> str:
     wanted = _in_plugins(module)
     by_module = {_module_of(file): file for file in (path.relative_to(root) for path in plugin_files(root))}
     there = by_module.get(wanted)
-    if there and ".".join(there.with_suffix("").parts) == wanted:
+    if there and _has_name_of(there, wanted):
         return f"write {wanted}"
     if there:
         return f"rename {there.as_posix()} to {_file_of(wanted)}" + _and_write(wanted, module)
     if elsewhere := _outside(wanted, root):
         return f"move {elsewhere} to {_file_of(wanted)}" + _and_write(wanted, module)
-    near = difflib.get_close_matches(_short(wanted), map(_short, by_module), n=1, cutoff=0.75)
+    by_name = {_short(one): one for one in by_module}
+    near = difflib.get_close_matches(_short(wanted), by_name, n=1, cutoff=0.75)
     if near:
-        return f'did you mean "plugins.{near[0]}"?'
+        meant = by_name[near[0]]
+        rename = f" rename {by_module[meant].as_posix()} to {_file_of(meant)}, and"
+        return f'did you mean "{meant}"?' + ("" if _has_name_of(by_module[meant], meant) else f"{rename} write {meant}")
     return f"create {_file_of(wanted)}{_and_write(wanted, module)}, or install a package of this name"
 
 
@@ -33,6 +36,11 @@ def _in_plugins(module: str) -> str:
 def _module_of(file: PurePath) -> str:
     """The module that a file is, or would be under a name that a module can have."""
     return ".".join(re.sub(r"\W+", "_", part) for part in file.with_suffix("").parts)
+
+
+def _has_name_of(file: PurePath, module: str) -> bool:
+    """Whether a file is called as its module, and not only nearly so."""
+    return ".".join(file.with_suffix("").parts) == module
 
 
 def _file_of(module: str) -> str:

@@ -5,8 +5,9 @@ import re
 #: What people put between digits: also dashes of word processors, and marks that nobody sees, which phones copy along.
 _ORNAMENT = re.compile(r"[\s().\-/\u2010-\u2015\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
-#: Countries whose numbers keep the zero when somebody calls from abroad: Italy, San Marino, the Vatican.
-_KEEP_ZERO = ("39", "378", "379")
+#: Countries whose numbers keep the zero when somebody calls from abroad: Italy, San Marino, the Vatican, Ivory Coast,
+#: Benin, Congo.
+_KEEP_ZERO = ("39", "378", "379", "225", "229", "242")
 
 
 def as_dialled(text: str) -> str:

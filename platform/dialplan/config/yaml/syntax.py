@@ -203,7 +203,8 @@ def _second_colon(spot: _Spot) -> _Words:
     key = _first_key(spot)
     if key is None:
         above = text_above(spot.lines, spot.at[0])
-        return above.words() if above else ("this line is indented too far for a key", _INDENT)
+        or_text = f"; or, if it is text: {above.words()[1]}" if above else ""
+        return "this line is indented too far for a key", _INDENT + or_text
     value = _COMMENT.sub("", spot.line[key.end() :])
     if re.match(r"[\w.-]+, *\w+: ", value):
         return "a second key in one line", f"write: {key[1].rstrip()} {{…: {value}}}, or each key in a line of its own"
