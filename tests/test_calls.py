@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -235,6 +236,17 @@ def test_what_a_record_has_for_a_number_is_deleted_though_nobody_could_dial_it(r
 
     assert run(root, "delete", "--number", "1001", "--yes").stdout == "1 call deleted\n"
     assert run(root, "delete", "--number", "Anonymous", "--yes").stdout == "1 call deleted\n"
+
+
+def test_a_line_of_ours_that_nobody_could_dial_is_nobody_to_delete(root: Path) -> None:
+    async def call_to_a_short_line() -> None:
+        async with Journal(database(root), Metrics(), QUICK) as journal:
+            tell(journal, replace(call_of("CA1", ANN, datetime.now(UTC)), to="1001"), began(), ENDED)
+
+    asyncio.run(call_to_a_short_line())
+
+    assert [call["id"] for call in json.loads(run(root, "list", "--json", "--number", "1001").stdout)] == ["CA1"]
+    assert run(root, "delete", "--number", "1001", "--yes").exit_code == 2
 
 
 def test_an_agent_without_calls_is_one_where_it_has_a_file(file_root: Path) -> None:

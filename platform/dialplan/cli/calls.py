@@ -70,24 +70,23 @@ def _known_agent(root: Path, records: Database, agent: str) -> str:
     raise ConfigError(f"there is no agent {agent}, and no record of one; {did_you_mean(agent, known) or there_are}")
 
 
-def _number_of(records: Database, text: str) -> str:
+def _number_of(text: str, on_record: Callable[[str], Coroutine[Any, Any, object]]) -> str:
     """A number as records have it; what stands there exactly so is that, though nobody could dial it.
 
     Raises:
         ConfigError: it is written so that nobody can tell which one is meant.
     """
-    from dialplan.journal import archive
-    from dialplan.journal.reading import Question
-
     if not text or is_dialled(text.strip()):
         return text
-    return text if _asked(archive.listed(records, Question(number=text), 1)) else number_meant(text)
+    return text if _asked(on_record(text)) else number_meant(text)
 
 
 def _question(root: Path, records: Database, agent: str, number: str, since: datetime | None) -> "Question":
+    from dialplan.journal import archive
     from dialplan.journal.reading import Question
 
-    return Question(_known_agent(root, records, agent), _number_of(records, number), since)
+    known = _number_of(number, lambda text: archive.listed(records, Question(number=text), 1))
+    return Question(_known_agent(root, records, agent), known, since)
 
 
 def _asked(question: Coroutine[Any, Any, _Answer]) -> _Answer:
@@ -158,7 +157,7 @@ def delete(root: Path, number: str, yes: bool) -> None:
     if not number.strip():
         raise click.UsageError("--number is empty: calls without a number are nobody's")
     records = _records(root)
-    number = _number_of(records, number)
+    number = _number_of(number, lambda text: archive.count(records, text))
     if not yes:
         _confirm(number, _asked(archive.count(records, number)))
     deleted = _asked(archive.delete(records, number))
