@@ -156,7 +156,7 @@ def test_a_value_in_dotenv_is_live_too_and_the_environment_wins(tmp_path: Path) 
     assert [reveal(key) for key in (one, another, given)] == ["one", "another", "given"]
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe=\n", b"", b"\x00", b"not a line"])
+@pytest.mark.parametrize("content", [b"", b"\x00", b"not a line"])
 def test_a_dotenv_that_makes_no_sense_sets_nothing(tmp_path: Path, content: bytes) -> None:
     write(tmp_path, {"agents/a.yaml": A, ".env": content})
 
@@ -199,11 +199,13 @@ def test_what_cannot_be_read_for_a_moment_answers_on_and_is_read_again_without_a
     with no_descriptors():
         starved = project.loader.load(project.now.dialplan)
         assert not project.loader.changed()
-    assert codes(starved) == ["E001"]
+        assert not project.loader.healed()
+    assert project.loader.healed()
+    assert set(codes(starved)) == {"E001"}
     assert starved.dialplan.agents == project.now.dialplan.agents
     assert sorted(starved.set_aside) == ["a", "acme/b"]
 
-    project.save({})
+    project.now = project.loader.load(project.now.dialplan)
     assert project.prompts() == {"a": "Be kind.", "acme/b": "Be brief."}
     assert project.now.set_aside == ()
 
@@ -226,6 +228,94 @@ def test_a_folder_that_cannot_be_listed_keeps_its_own_agents_only(
 
     assert told(after) == ["acme:1:1 E001 the folder cannot be read: permission denied"]
     assert (list(after.dialplan.agents), after.set_aside) == (["acme/b"], ("acme/b",))
+
+
+@pytest.mark.parametrize("name", ["agents/bad.yaml", "plugins/p.py"])
+def test_a_file_that_can_be_opened_but_not_read_keeps_nothing_else_from_being_taken(tmp_path: Path, name: str) -> None:
+    project = Project(tmp_path, {"agents/a.yaml": A, "agents/b.yaml": B + "plugins: [plugins.p]\n", "plugins/p.py": ""})
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).symlink_to("/proc/self/mem")
+
+    project.save({"agents/a.yaml": A.replace("brief", "kind")})
+
+    assert project.prompts()["a"] == "Be kind."
+    assert not project.loader.healed()
+
+
+def test_a_dotenv_that_cannot_be_read_changes_no_value_and_is_told(tmp_path: Path) -> None:
+    keyed = A + "deepgram: {api_key: '${KEY:-another}'}\n"
+    project = Project(tmp_path, {".env": "KEY=real\n", "agents/a.yaml": keyed})
+
+    told_of = project.save({".env": "KEY=real\n".encode("utf-16")})  # type: ignore[dict-item]
+
+    assert told(told_of) == [".env:1:1 E001 the file cannot be read: it is not text in UTF-8"]
+    assert reveal(told_of.dialplan.agents["a"].api_key) == "real"
+    (tmp_path / ".env").unlink()
+    os.mkfifo(tmp_path / ".env")
+    assert reveal(project.loader.load(told_of.dialplan).dialplan.agents["a"].api_key) == "real"
+
+
+def test_what_stands_under_an_agents_name_and_is_no_file_is_told_and_the_agent_answers_on(tmp_path: Path) -> None:
+    project = Project(tmp_path, {"agents/a.yaml": A})
+    (tmp_path / "agents/a.yaml").unlink()
+    os.mkfifo(tmp_path / "agents/a.yaml")
+
+    piped = project.save({})
+
+    assert (codes(piped), piped.set_aside, list(piped.dialplan.agents)) == (["E001"], ("a",), ["a"])
+
+
+def test_folders_in_each_other_without_end_end_nothing(tmp_path: Path) -> None:
+    project = Project(tmp_path, {"agents/a.yaml": A})
+    deep = tmp_path / "agents" / "/".join("d" * 300)
+    deep.mkdir(parents=True)
+
+    assert codes(project.save({})) == ["E001"]
+    assert list(project.now.dialplan.agents) == ["a"]
+
+
+def test_two_names_that_are_no_text_are_two_agents(tmp_path: Path) -> None:
+    write(tmp_path, {"agents/a.yaml": A})
+    for name, number in ((b"\xff", "1"), (b"\xfe", "2")):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/agents/" + name + b".yaml")).write_text(
+            A.replace("0001", f"001{number}")
+        )
+
+    assert sorted(load(tmp_path, {}).dialplan.agents) == ["\\xfe", "\\xff", "a"]
+
+
+def test_a_plugin_that_writes_another_one_while_it_is_imported_comes_to_rest(tmp_path: Path) -> None:
+    writes = (
+        "from pathlib import Path\n"
+        "Path(__file__).with_name('made.py').write_text('N = 7\\n')\n"
+        "def f() -> int:\n    from . import made\n    return made.N\n"
+    )
+    files = {
+        "agents/a.yaml": A + "plugins: [plugins.p]\nfunctions: [f]\n",
+        "plugins/p.py": writes,
+        "plugins/made.py": "",
+    }
+    project = Project(tmp_path, files)
+
+    assert not project.loader.changed()
+    assert project.now.dialplan.agents["a"].functions["f"].runs.call() == 7  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [
+        "import importlib\nimportlib.import_module('vendor/thing')\n",
+        "raise SyntaxError('x', (__file__, '5', 1, 't'))\n",
+        "import os\nos.unlink(__file__)\nraise ValueError\n",
+    ],
+)
+def test_whatever_a_plugin_raises_the_other_agents_are_read(tmp_path: Path, plugin: str) -> None:
+    files = {"agents/a.yaml": A + "plugins: [plugins.p]\n", "agents/b.yaml": B, "plugins/p.py": plugin}
+
+    loading = load(write(tmp_path, files), {})
+
+    assert codes(loading) in (["E301"], ["E302"])
+    assert list(loading.dialplan.agents) == ["b"]
 
 
 def test_a_folder_agents_that_is_gone_is_a_mistake_and_nobody_stops_answering(tmp_path: Path) -> None:

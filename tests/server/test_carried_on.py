@@ -1,7 +1,6 @@
 """A call outlives its process: another one, or the same after its restart, carries it on. Real processes and kills."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -15,6 +14,7 @@ from dialplan.journal.rows import Kind
 from dialplan.rehearsal.phone import Account, Caller, placed
 from dialplan.server.phone import SORRY
 from tests.config.files import write
+from tests.faults.proxies import Proxy, standing
 from tests.journal.calling import kept
 from tests.journal.calling import until as until_so
 from tests.server.test_process import PUBLIC, Process, serving
@@ -25,52 +25,16 @@ GREETING, ANSWER = TONE * 10, bytes(reversed(TONE)) * 10
 RESUMED = "Sorry, we were cut off for a moment. Where were we?"
 
 
-class Balancer:
-    """Passes every connection on, byte by byte, to a server that takes it: the first, or each in turn."""
-
-    def __init__(self, in_turn: bool = False) -> None:
-        self.servers: list[str] = []
-        self.in_turn = in_turn
-        self.url = ""
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer):
-            if self.in_turn:
-                self.servers = [*self.servers[1:], self.servers[0]]
-            for url in list(self.servers):
-                with contextlib.suppress(OSError):
-                    inner = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
-                    async with asyncio.TaskGroup() as group:
-                        group.create_task(_pump(reader, inner[1]))
-                        group.create_task(_pump(inner[0], writer))
-                    return
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.closing(writer), contextlib.suppress(ConnectionError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-
-
 @asynccontextmanager
-async def balanced() -> AsyncIterator[Balancer]:
-    balancer = Balancer()
-    async with await asyncio.start_server(balancer.take, "127.0.0.1", 0) as server:
-        balancer.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        yield balancer
-
-
-@asynccontextmanager
-async def several(root: Path, speech_url: str, count: int) -> AsyncIterator[tuple[Balancer, list[Process]]]:
+async def several(root: Path, speech_url: str, count: int) -> AsyncIterator[tuple[str, list[Process]]]:
     """So many processes behind one address; the first takes everything as long as it lives."""
-    async with balanced() as balancer, AsyncExitStack() as stack:
+    balancer = Proxy()
+    async with standing(balancer) as url, AsyncExitStack() as stack:
         async with asyncio.TaskGroup() as group:
             started = [group.create_task(stack.enter_async_context(serving(root, speech_url))) for _ in range(count)]
         processes = [task.result() for task in started]
         balancer.servers = [process.url for process in processes]
-        yield balancer, processes
+        yield url, processes
 
 
 @asynccontextmanager
@@ -122,8 +86,8 @@ async def test_a_call_goes_on_in_another_process_when_its_own_is_killed_in_the_m
     tmp_path: Path,
 ) -> None:
     write(tmp_path, {"agents/a.yaml": AGENT})
-    async with speech_service(talks) as service, several(tmp_path, service.url, 2) as (balancer, processes):
-        async with called(balancer.url) as (caller, ear):
+    async with speech_service(talks) as service, several(tmp_path, service.url, 2) as (url, processes):
+        async with called(url) as (caller, ear):
             await ear.until(lambda e: GREETING in e.utterances)
             caller.speak(TONE * 20)
             await until_on_record(tmp_path, caller, Kind.SAID, 2)
@@ -196,8 +160,8 @@ async def test_of_a_function_that_was_at_work_nobody_knows_unless_it_may_be_run_
         else:
             resumed.set()
 
-    async with speech_service(script) as service, several(tmp_path, service.url, 2) as (balancer, processes):
-        async with called(balancer.url) as (caller, _):
+    async with speech_service(script) as service, several(tmp_path, service.url, 2) as (url, processes):
+        async with called(url) as (caller, _):
             await until(lambda: all((tmp_path / name).exists() for name in ("ordered", "reserved", "looked")))
             await until_on_record(tmp_path, caller, Kind.FUNCTION_BEGAN, 3)
             processes[0].process.kill()
@@ -219,8 +183,8 @@ async def test_of_a_function_that_was_at_work_nobody_knows_unless_it_may_be_run_
 
 async def test_a_call_that_takes_three_processes_with_it_gets_the_fallback(tmp_path: Path) -> None:
     write(tmp_path, {"agents/a.yaml": AGENT})
-    async with speech_service(talks) as service, several(tmp_path, service.url, 4) as (balancer, processes):
-        async with called(balancer.url) as (caller, ear):
+    async with speech_service(talks) as service, several(tmp_path, service.url, 4) as (url, processes):
+        async with called(url) as (caller, ear):
             for number, process in enumerate(processes[:3], start=1):
                 await until_on_record(tmp_path, caller, Kind.CONNECTED, number)
                 process.process.kill()
@@ -250,11 +214,11 @@ async def test_a_rolling_restart_under_twenty_calls_cuts_nobody_off_and_every_co
         await session.say(ANSWER)
 
     calls, options = 20, ("--drain", "move")
-    async with speech_service(script) as service, balanced() as balancer, AsyncExitStack() as stack:
-        balancer.in_turn = True
+    balancer = Proxy(in_turn=True)
+    async with speech_service(script) as service, standing(balancer) as url, AsyncExitStack() as stack:
         old = [await stack.enter_async_context(serving(tmp_path, service.url, *options)) for _ in range(2)]
         balancer.servers = [process.url for process in old]
-        ears = [await stack.enter_async_context(called(balancer.url)) for _ in range(calls)]
+        ears = [await stack.enter_async_context(called(url)) for _ in range(calls)]
         for _, ear in ears:
             await ear.until(lambda e: GREETING in e.utterances)
 
@@ -304,8 +268,8 @@ async def test_without_transcripts_the_call_goes_on_but_nothing_is_remembered(tm
         await session.send("ConversationText", role="assistant", content="Hello.")
         await session.say(ANSWER if again else GREETING)
 
-    async with speech_service(script) as service, several(tmp_path, service.url, 2) as (balancer, processes):
-        async with called(balancer.url) as (caller, ear):
+    async with speech_service(script) as service, several(tmp_path, service.url, 2) as (url, processes):
+        async with called(url) as (caller, ear):
             await ear.until(lambda e: GREETING in e.utterances)
             await until_on_record(tmp_path, caller, Kind.SAID)
             processes[0].process.kill()
@@ -321,8 +285,8 @@ async def test_without_a_database_a_call_goes_on_from_the_beginning(tmp_path: Pa
         await session.open()
         await session.say(GREETING)
 
-    async with speech_service(script) as service, several(tmp_path, service.url, 2) as (balancer, processes):
-        async with called(balancer.url) as (_, ear):
+    async with speech_service(script) as service, several(tmp_path, service.url, 2) as (url, processes):
+        async with called(url) as (_, ear):
             await ear.until(lambda e: len(e.utterances) == 1)
             processes[0].process.kill()
             await ear.until(lambda e: len(e.utterances) == 2)

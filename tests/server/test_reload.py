@@ -19,6 +19,7 @@ import pytest
 from dialplan.config.loading import Loader, Loading
 from dialplan.rehearsal.phone import placed
 from dialplan.server.reload import Reload, reloading
+from dialplan.server.watching import watching
 from tests.config.files import write
 from tests.world import CALLER, NUMBER, Ear, Script, ScriptedSession, World, server_for, speech_service
 
@@ -416,6 +417,25 @@ async def test_a_hangup_signal_reads_the_files_again_though_they_are_not_watched
         write(tmp_path, {"agents/a.yaml": agent("two")})
         os.kill(os.getpid(), signal.SIGHUP)
         await server.until_said("two")
+
+
+async def test_files_that_are_not_to_be_watched_are_not(tmp_path: Path) -> None:
+    async with watched(tmp_path, {"agents/a.yaml": agent("one")}, watch=False) as server:
+        write(tmp_path, {"agents/a.yaml": agent("two")})
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(server.until_read(), 1.5)
+
+
+async def test_folders_that_lead_to_each_other_hold_up_nobody(tmp_path: Path) -> None:
+    for n in range(9):
+        write(tmp_path / "agents" / f"d{n}", {"_x.yaml": ""})
+        for other in range(9):
+            (tmp_path / "agents" / f"d{n}" / f"l{other}").symlink_to(f"../d{other}")
+    (tmp_path / "plugins").mkdir()
+    async with asyncio.timeout(20):
+        ringing = asyncio.create_task(watching(tmp_path, asyncio.Event().set))
+        await asyncio.sleep(0.5)
+        ringing.cancel()
 
 
 async def test_a_plugin_that_hangs_while_it_is_imported_keeps_nobody_from_calling_or_the_server_from_ending(

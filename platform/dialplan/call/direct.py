@@ -30,8 +30,10 @@ from dialplan.call.sockets import DEAF, Early, Listener
 # It tells of every connection at INFO; log.py keeps that out.
 _picows_logger = logging.getLogger("picows")
 
-#: Seconds without a sign of the other side until it is pinged, and until it must have answered.
-PING_SECONDS = 20.0
+#: Seconds without a sign of the other side until it is pinged, and until it must have answered. A speech service that
+#: is cut off without a word must be noticed while the caller still waits; of Twilio media come all the time.
+LINE_PING_SECONDS = 20.0
+SPEECH_PING_SECONDS = 4.0
 
 #: Seconds that a server has to answer the handshake.
 HANDSHAKE_SECONDS = 5.0
@@ -203,6 +205,7 @@ def _protocol(
     socket: Direct, host: str | None = None, target: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Any:
     """picows' own, which its `ws_connect` and `ws_create_server` make in just this way."""
+    pinged = LINE_PING_SECONDS if host is None else SPEECH_PING_SECONDS
     return WSProtocol(
         host,
         target,
@@ -212,8 +215,8 @@ def _protocol(
         True,  # A mistake of the listener's closes the connection.
         HANDSHAKE_SECONDS,
         True,
-        PING_SECONDS,
-        PING_SECONDS,
+        pinged,
+        pinged,
         WSAutoPingStrategy.PING_WHEN_IDLE,
         True,
         socket.max_bytes,

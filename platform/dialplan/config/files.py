@@ -45,6 +45,14 @@ def _stamp(found: os.stat_result) -> Stamp:
 _PLAIN = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
 
+#: Bytes of a file that are read at all; whoever reads it may want less.
+MOST_BYTES = 10_000_000
+
+#: Folders in each other that are looked into, and paths in all of them: links may lead round and round.
+MOST_FOLDERS = 40
+MOST_PATHS = 50_000
+
+
 class Looks(dict[str, Stamp | None]):
     """What was looked at, and how it stood."""
 
@@ -80,6 +88,15 @@ class Looks(dict[str, Stamp | None]):
         with self._reading(folder):
             return os.listdir(folder)
 
+    def hidden(self, path: Path) -> OSError | None:
+        """Why we cannot see what stands there; None where we can, or where there is nothing."""
+        try:
+            with self._reading(path):
+                os.stat(path)
+        except OSError as exc:
+            return None if exc.errno in _PLAIN else exc
+        return None
+
     @contextmanager
     def _reading(self, path: str | Path) -> Iterator[None]:
         try:
@@ -90,15 +107,23 @@ class Looks(dict[str, Stamp | None]):
             raise
 
     def changed(self) -> bool:
-        """Whether any of it stands differently by now, or can be read that could not be."""
-        stands_otherwise = any(stamp_of(name) != stamp for name, stamp in list(self.items()))
-        return stands_otherwise or any(_refusal(name) != reason for name, reason in list(self._refused.items()))
+        """Whether any of it stands differently by now."""
+        return any(stamp_of(name) != stamp for name, stamp in list(self.items()))
+
+    def healed(self) -> bool:
+        """Whether anything can be read by now that could not be, or for another reason."""
+        return any(_refusal(name) != reason for name, reason in list(self._refused.items()))
 
 
 def _refusal(name: str) -> int:
     """Why the system does not let us read it, as a number; 0 where it does."""
     try:
-        os.close(os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
+        file = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        try:
+            if not stat.S_ISDIR(os.fstat(file).st_mode):
+                os.read(file, 1)
+        finally:
+            os.close(file)
     except OSError as exc:
         return exc.errno or 0
     return 0
@@ -113,6 +138,7 @@ class Files:
         self._texts: dict[str, tuple[Stamp | None, str]] = {}
         self._drafts: dict[str, str] = {}
         self._noted: dict[str, Stamp | None] = {}
+        self._walked = 0
 
     def begin(self) -> None:
         """Let a new moment begin. What was not looked at in the last one is not kept."""
@@ -136,10 +162,6 @@ class Files:
         stamp = self._look(path)
         return stamp is not None and stat.S_ISREG(stamp.mode)
 
-    def is_seen(self, path: Path) -> bool:
-        """Whether anything can be seen to stand there; a link to nothing, or what we have no right to see, can not."""
-        return self._look(path) is not None
-
     def is_folder(self, path: Path) -> bool:
         """Whether a folder stands there, be it behind a link."""
         stamp = self._look(path)
@@ -159,6 +181,10 @@ class Files:
         name, stamp = os.fspath(path), self._look(path)
         if name in self._drafts:
             return self._drafts[name]
+        if stamp is not None and not stat.S_ISREG(stamp.mode):  # Reading a pipe would wait for somebody who writes.
+            raise OSError(errno.EINVAL, "this is no file with a text in it")
+        if stamp is not None and stamp.size > MOST_BYTES:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
         known = self._texts.get(name)
         if known is None or known[0] != stamp or stamp is None:
             text = self.moment.read(path).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
@@ -169,14 +195,20 @@ class Files:
         """Every path below a folder, without those that begin with a dot, and the folders that cannot be listed. Links
         to folders are followed, as the keys of a Kubernetes ConfigMap are."""
         unlisted: dict[Path, OSError] = {}
+        self._walked = 0
         return sorted(self._below(folder, (), unlisted)), unlisted
 
     def _below(self, folder: Path, above: tuple[Stamp | None, ...], unlisted: dict[Path, OSError]) -> Iterator[Path]:
         stamp = self._look(folder)
+        if stamp is None and folder.suffix != ".yaml" and (reason := self.moment.hidden(folder)):
+            unlisted[folder] = reason  # Perhaps it is a folder.
         if stamp is None or not stat.S_ISDIR(stamp.mode) or stamp in above:  # A link may lead in a circle.
             return
         try:
+            if len(above) == MOST_FOLDERS or self._walked > MOST_PATHS:
+                raise OSError(errno.ELOOP, "too many folders in each other")
             names = self.moment.names(folder)
+            self._walked += len(names)
         except OSError as exc:
             unlisted[folder] = exc
             return

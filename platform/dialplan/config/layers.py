@@ -48,7 +48,7 @@ class Layers:
     def agent_files(self) -> list[Path]:
         """Every agent's file, in the order of their names; `_x.yaml` and what begins with a dot are none."""
         found = (path for path in self._below if path.suffix == ".yaml" and not self._set_apart(path))
-        return [path for path in found if self.files.is_file(path) or not self.files.is_seen(path)]
+        return [path for path in found if not self.files.is_folder(path)]
 
     def may_hold(self, agent: str) -> bool:
         """Whether this agent's file may be there though it was not found: its folder is gone or cannot be listed."""
@@ -71,7 +71,7 @@ class Layers:
     def _other_endings(self) -> Iterator[Problem]:
         for path in self._below:
             ending = _ENDING.search(path.name)
-            if ending and path.is_dir():
+            if ending and self.files.is_folder(path):
                 message, help_text = "this is a folder; an agent is a file", f"name it {path.name[: ending.start()]}"
                 yield Problem("W502", Place(self.name(path)), message, help_text)
             elif ending and path.suffix != ".yaml":
@@ -82,7 +82,7 @@ class Layers:
         """The file as problems name it."""
         name = file.relative_to(self.root).as_posix() if file.is_relative_to(self.root) else file.as_posix()
         # A file system may hold names that are no text; they could not be printed.
-        return name.encode(errors="surrogateescape").decode(errors="replace")
+        return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
     def agent_name(self, file: Path) -> str:
         """The file's stem, with its folder: `acme/pharmacy`."""

@@ -8,10 +8,10 @@ from dialplan.config import dotenv
 from dialplan.config.agent_file import read_agent
 from dialplan.config.dialplan import Dialplan, connect
 from dialplan.config.files import Files, Stamp
-from dialplan.config.layers import Layers
+from dialplan.config.layers import Layers, reason
 from dialplan.config.model import Agent
 from dialplan.config.plugins.loader import PluginLoader
-from dialplan.config.problems import Problem
+from dialplan.config.problems import Place, Problem
 from dialplan.config.reading import Project
 
 #: How often files are read again that change while they are being read.
@@ -77,6 +77,10 @@ class Loader:
         """Whether anything that the last loading has looked at stands differently by now."""
         return self._files.moment.changed() or self._plugins.changed()
 
+    def healed(self) -> bool:
+        """Whether anything that the last loading could not read may be readable by now."""
+        return self._files.moment.healed() or self._plugins.healed()
+
     def first(self) -> Loading:
         """Read everything, and once more where it changes meanwhile."""
         loading = self.load()
@@ -92,10 +96,10 @@ class Loader:
         Args:
             before: who answered what until now, and goes on where a file has an error.
         """
-        self._renew()
+        unread = self._renew()
         layers = Layers(self._root, self._files)
         project = Project(layers, self._plugins, self._environment)
-        problems, refused = layers.overlooked(), []
+        problems, refused = [*unread, *layers.overlooked()], []
         agents: dict[str, Agent] = {}
         read: dict[Path, _Read] = {}
         by_agent: dict[str, list[Problem]] = {}
@@ -108,6 +112,7 @@ class Loader:
                 refused.append(name)
                 by_agent[name] = found
             problems += by_agent[name]
+        self._plugins.seal()
         self._read = read
         for name, agent in before.agents.items() if before else ():
             if name not in agents and (name in refused or layers.may_hold(name)):
@@ -128,21 +133,28 @@ class Loader:
             {name: _in_order(found) for name, found in by_agent.items()},
         )
 
-    def _renew(self) -> None:
+    def _renew(self) -> list[Problem]:
         """Let a new moment begin, and forget what does not count any more."""
         self._files.begin()
         if self._plugins.changed():
             self._plugins = PluginLoader(self._root)
         self._plugins.forget_failures()
-        environment = self._given if self._given is None else {**self._dotenv(), **self._given}
+        if self._given is None:
+            return []
+        try:
+            environment = {**self._dotenv(), **self._given}
+        except (OSError, UnicodeDecodeError) as exc:
+            why = reason(exc) if isinstance(exc, OSError) else "it is not text in UTF-8"
+            return [Problem("E001", Place(".env"), f"the file cannot be read: {why}")]
         if environment != self._environment:
             self._environment = environment
             self._read.clear()
+        return []
 
     def _dotenv(self) -> dict[str, str]:
         try:
             return dotenv.values(self._files.text(self._root / ".env"), self._given or {})
-        except (OSError, UnicodeDecodeError):
+        except (FileNotFoundError, NotADirectoryError):
             return {}
 
     def _again(self, file: Path) -> _Read | None:

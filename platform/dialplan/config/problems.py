@@ -227,6 +227,10 @@ def _window(line: str, column: int) -> tuple[str, int]:
     return before + part + after, column - start + len(before)
 
 
+#: Characters of a file in which mistakes are shown; one that is larger is refused as a whole.
+_SHOWN = 1_000_000
+
+
 def as_text(problems: Sequence[Problem], texts: Mapping[str, str], paint: Paint = _unpainted) -> str:
     """All mistakes for a person's eyes.
 
@@ -235,7 +239,8 @@ def as_text(problems: Sequence[Problem], texts: Mapping[str, str], paint: Paint 
         texts: the files' contents by name, as far as they could be read.
         paint: colours, where a terminal has them.
     """
-    lines = {file: lines_of(masked(texts.get(file, ""))) for file in {problem.place.file for problem in problems}}
+    files = {problem.place.file for problem in problems}
+    lines = {file: lines_of(masked(texts.get(file, "")[:_SHOWN])) for file in files}
     for problem in problems:
         if problem.code == "W601":
             _hide(lines[problem.place.file], problem.place)

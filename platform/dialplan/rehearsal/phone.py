@@ -153,7 +153,10 @@ class Caller:
     async def run(self) -> None:
         """The whole call: the webhook, and whatever the server answers, until there is nothing left to do."""
         async with httpx.AsyncClient(timeout=WEBHOOK_SECONDS) as client:
+            # The number's fallback is asked where its voice URL cannot be had, as `dialplan doctor --fix` sets it.
             document = await self._post(client, "/twilio/voice", "ringing")
+            if document is None and self.warnings:
+                document = await self._post(client, f"/twilio/voice{twiml.RETRIED}", "ringing")
             while document is not None and not self.over.is_set():
                 document = await self._follow(client, document)
             await self._post(client, "/twilio/status", "completed")

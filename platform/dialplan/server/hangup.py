@@ -21,6 +21,12 @@ def release() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
+def ignore() -> None:
+    """Let it do nothing from here on, in no thread: the process ends."""
+    for sig in _SIGNALS:
+        signal.signal(sig, signal.SIG_IGN)
+
+
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """Let every SIGHUP wait meanwhile."""
@@ -33,7 +39,7 @@ def held() -> Iterator[None]:
 
 @contextlib.contextmanager
 def calling(call: Callable[[], None]) -> Iterator[None]:
-    """Call this at every SIGHUP meanwhile, and once for those that have waited; later ones wait again."""
+    """Call this at every SIGHUP meanwhile, and once for those that have waited; later ones do nothing."""
     loop = asyncio.get_running_loop()
     for sig in _SIGNALS:
         loop.add_signal_handler(sig, call)
@@ -41,6 +47,6 @@ def calling(call: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        hold()
         for sig in _SIGNALS:
             loop.remove_signal_handler(sig)
+        ignore()

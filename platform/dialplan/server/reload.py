@@ -92,7 +92,7 @@ class Reload:
             self.failed()
 
     async def _wanted(self) -> bool:
-        return self._asked or await aside(self.loader.changed, "reload")
+        return self._asked or await aside(lambda: self.loader.changed() or self.loader.healed(), "reload")
 
     async def _reload(self) -> None:
         asked, self._asked = self._asked, False
@@ -129,7 +129,7 @@ class Reload:
                     return reading.result()
             finally:
                 reading.cancel()
-            self.loader, self._asked = self.loader.another(), False
+            self.loader = self.loader.another()
 
     async def _comes(self, reading: "asyncio.Future[Loading]") -> bool:
         """Wait for it; False where there is something else to read before it has come."""
@@ -139,7 +139,7 @@ class Reload:
             self.failed()
         while not reading.done():
             await asyncio.wait([reading], timeout=LOOK_SECONDS)
-            if not reading.done() and await self._wanted():
+            if not reading.done() and await aside(self.loader.changed, "reload"):
                 return False
         return True
 

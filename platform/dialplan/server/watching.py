@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import watchfiles
@@ -16,6 +19,12 @@ logger = logging.getLogger(__name__)
 #: How often it is told though the system says nothing: network file systems tell nothing, and a folder that was swapped
 #: for another one is not watched any more.
 LOOK_SECONDS = 1.0
+
+#: Folders that are watched.
+MOST_FOLDERS = 500
+
+#: Threads that must be to be had.
+_THREADS = 4
 
 #: Milliseconds after a change before it is told, so that a hundred are told as one.
 _STEP_MS = 50
@@ -41,8 +50,10 @@ async def _told(root: Path) -> AsyncIterator[None]:
     if not folders:
         await asyncio.sleep(LOOK_SECONDS)
         return
+    _demand_threads()
     changes = watchfiles.awatch(
         *folders,
+        recursive=False,  # It would follow links without end, on the event loop.
         watch_filter=None,
         step=_STEP_MS,
         debounce=_STEP_MS,
@@ -56,10 +67,31 @@ async def _told(root: Path) -> AsyncIterator[None]:
                 return
 
 
-def _folders(root: Path) -> dict[Path, tuple[int, int]]:
-    """The folders to be watched, and which ones they are."""
-    stamps = {folder: stamp_of(folder) for folder in (root / "agents", root / "plugins")}
+def _folders(root: Path) -> dict[str, tuple[int, int]]:
+    """The folders to be watched, and which ones they are. What is in others is found by looking."""
+    walked = (folder for top in ("agents", "plugins") for folder in _walked(root / top))
+    stamps = {folder: stamp_of(folder) for folder in islice(walked, MOST_FOLDERS)}
     return {folder: stamp.identity for folder, stamp in stamps.items() if stamp}
+
+
+def _walked(top: Path) -> Iterator[str]:
+    for folder, folders, _ in os.walk(top):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield folder
+
+
+def _demand_threads() -> None:
+    """watchfiles takes one or two, and where there are none left it ends the process.
+
+    Raises:
+        RuntimeError: the system has none.
+    """
+    done = threading.Event()
+    try:
+        for _ in range(_THREADS):
+            threading.Thread(target=done.wait, name="watching", daemon=True).start()
+    finally:
+        done.set()
 
 
 def _cause(exc: BaseException) -> str:

@@ -42,7 +42,10 @@ def supervise(arguments: Sequence[str], listener: socket.socket, count: int, var
             signal.signal(sig, workers.end)
         signal.signal(signal.SIGHUP, workers.pass_on)
         hangup.release()
-        return workers.run(count)
+        try:
+            return workers.run(count)
+        finally:
+            hangup.ignore()
 
 
 class _Workers:

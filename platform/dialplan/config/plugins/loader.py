@@ -14,6 +14,7 @@ import inspect
 import itertools
 import re
 import sys
+import threading
 import traceback
 import types
 import weakref
@@ -94,11 +95,24 @@ class PluginLoader:
             self._loaded[module] = self._import(module)
             self.importing = ""
         loaded = self._loaded[module]
-        return loaded.problem(place) if isinstance(loaded, _Failure) else loaded
+        if isinstance(loaded, Plugin):
+            return loaded
+        try:
+            return loaded.problem(place)
+        except Exception:  # noqa: BLE001 -- it looks at what a stranger has raised, and at the file as it is by now
+            return Problem("E302", place, f"the plugin {module} cannot be imported")
 
     def changed(self) -> bool:
         """Whether the files that were loaded are others by now: time for a new generation."""
         return self._sources.changed()
+
+    def healed(self) -> bool:
+        """Whether a file that could not be read may be readable by now."""
+        return self._sources.healed()
+
+    def seal(self) -> None:
+        """Everything is loaded that is wanted now: what is imported later is taken as it is now."""
+        self._sources.keep()
 
     def forget_failures(self) -> None:
         """Try again what could not be loaded: a package that it needs may have been installed."""
@@ -111,9 +125,9 @@ class PluginLoader:
             with contextlib.redirect_stdout(sys.stderr):
                 imported = importlib.import_module(f"{self._package}.{module}" if file else module)
                 return self._plugin(module, imported)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as exc:  # noqa: BLE001 -- a stranger's code may raise anything, SystemExit too
+        except BaseException as exc:
+            if isinstance(exc, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # Somebody wants to stop a command.
             if file is None and isinstance(exc, ModuleNotFoundError) and _is_part(str(exc.name), module):
                 return _Missing(module, self._root)
             return _Raised(module, file, self._root, exc, self.texts)

@@ -22,7 +22,10 @@ class Sources(Looks):
         super().__init__()
         self.root = root
         self._contents: dict[str, bytes] = {}
-        for file in plugin_files(root):
+
+    def keep(self) -> None:
+        """Read what nobody has imported so far, for whoever will."""
+        for file in plugin_files(self.root):
             with contextlib.suppress(OSError):  # Whoever imports it is told.
                 self.read(file)
 
@@ -60,10 +63,13 @@ def _modules(root: Path) -> Iterator[tuple[str, frozenset[str]]]:
 
 
 def plugin_files(root: Path) -> list[Path]:
-    """What somebody wrote below plugins/."""
-    found = []
-    for folder, folders, names in os.walk(root / "plugins"):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    """What somebody wrote below plugins/, behind links too."""
+    found: list[Path] = []
+    seen = set()
+    for folder, folders, names in os.walk(root / "plugins", followlinks=True):
+        real = os.path.realpath(folder)
+        folders[:] = [name for name in folders if not name.startswith(".") and real not in seen]
+        seen.add(real)
         found += [Path(folder, name) for name in names if name.endswith(".py") and not name.startswith(".")]
     return sorted(file for file in found if isfile(file) and getsize(file) <= _LARGEST)
 
