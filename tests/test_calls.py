@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -80,7 +81,9 @@ def test_calls_are_listed_with_the_newest_first(root: Path) -> None:
         (("--number", "+15550100001"), ["CA2", "CA1"]),
         (("--since", "1d"), ["CA2"]),
         (("--since", "2000-01-01", "--last", "1"), ["CA2"]),
-        (("--agent", "nobody"), []),
+        (("--number", "+1 (555) 010-0098"), ["CA1"]),
+        (("--number", "15550100098"), ["CA1"]),
+        (("--agent", "florist", "--number", "001 555 010-0098"), []),
     ],
 )
 def test_some_of_them_can_be_chosen(root: Path, options: tuple[str, ...], ids: list[str]) -> None:
@@ -168,6 +171,11 @@ def test_settings_that_are_the_same_are_said_to_be(root: Path) -> None:
         (("list", "--since", "yesterday"), "write 2026-11-25"),
         (("delete", "--number", ANN), "say --yes"),
         (("delete", "--number", " ", "--yes"), "--number is empty"),
+        (("delete", "--number", "(030) 123456", "--yes"), "with a plus and its country: +49…"),
+        (("list", "--number", "555 0100"), "with a plus and its country: +49…"),
+        (("export", "--number", "Ann"), '"Ann" is no number'),
+        (("list", "--agent", "nobody"), "there is no agent nobody, and no record of one; there are: bakery"),
+        (("export", "--agent", "bakry"), 'did you mean "bakery"?'),
     ],
 )
 def test_what_cannot_be_done_is_said_in_words(root: Path, arguments: tuple[str, ...], words: str) -> None:
@@ -210,6 +218,43 @@ def test_our_own_number_is_no_persons(root: Path) -> None:
     told(root, "CA1")
 
     assert run(root, "delete", "--number", "+15550100001", "--yes").stdout == "0 calls deleted\n"
+
+
+@pytest.mark.parametrize("written", ["+1 (555) 010-0098", "15550100098", "001 555 010 00 98", "tel:+1-555-010-0098"])
+def test_a_number_is_deleted_however_it_is_written(root: Path, written: str) -> None:
+    told(root, "CA1")
+
+    result = run(root, "delete", "--number", written, "--yes")
+
+    assert (result.exit_code, result.stdout) == (0, "1 call deleted\n")
+    assert result.stderr == f"{written} is taken for {ANN}\n"
+
+
+def test_what_a_record_has_for_a_number_is_deleted_though_nobody_could_dial_it(root: Path) -> None:
+    told(root, "CA1", number="1001")
+    told(root, "CA2", number="anonymous")
+
+    assert run(root, "delete", "--number", "1001", "--yes").stdout == "1 call deleted\n"
+    assert run(root, "delete", "--number", "Anonymous", "--yes").stdout == "1 call deleted\n"
+
+
+def test_a_line_of_ours_that_nobody_could_dial_is_nobody_to_delete(root: Path) -> None:
+    async def call_to_a_short_line() -> None:
+        async with Journal(database(root), Metrics(), QUICK) as journal:
+            tell(journal, replace(call_of("CA1", ANN, datetime.now(UTC)), to="1001"), began(), ENDED)
+
+    asyncio.run(call_to_a_short_line())
+
+    assert [call["id"] for call in json.loads(run(root, "list", "--json", "--number", "1001").stdout)] == ["CA1"]
+    assert run(root, "delete", "--number", "1001", "--yes").exit_code == 2
+
+
+def test_an_agent_without_calls_is_one_where_it_has_a_file(file_root: Path) -> None:
+    (file_root / "agents").mkdir()
+    (file_root / "agents" / "clinic.yaml").write_text("prompt: x\n")
+
+    assert run(file_root, "list", "--agent", "clinic").exit_code == 0
+    assert 'did you mean "clinic"?' in run(file_root, "list", "--agent", "clinc").stderr
 
 
 async def test_what_still_waits_of_a_deleted_number_is_not_written(root: Path) -> None:

@@ -49,6 +49,65 @@ def test_check_shows_every_mistake_with_its_line_and_exits_1(root: Path) -> None
     assert result.stderr == ""
 
 
+@pytest.mark.parametrize("agent", ["bad", "agents/bad.yaml", "./agents/bad.yaml", "bad.yaml", "agents/bad"])
+def test_check_of_an_agent_shows_its_mistakes_only(root: Path, monkeypatch: pytest.MonkeyPatch, agent: str) -> None:
+    monkeypatch.chdir(root)
+    bad(root)
+    (root / "agents" / "worse.yaml").write_text("speed: 3\n")
+
+    wrong, right = run("check", agent), run("check", "good")
+
+    assert (wrong.exit_code, right.exit_code) == (1, 0)
+    assert 'unknown key "voise"' in wrong.stdout
+    assert "worse" not in wrong.stdout
+    assert wrong.stdout.endswith("0 agents can answer; 2 errors\n")
+    assert right.stdout == "1 agent can answer; no mistakes\n"
+
+
+def test_check_of_an_agent_shows_what_is_wrong_below_it_and_whose_number_it_claims(root: Path) -> None:
+    (root / "agents" / "acme").mkdir()
+    (root / "agents" / "acme" / "_defaults.yaml").write_text("voise: x\n")
+    (root / "agents" / "acme" / "a.yaml").write_text('numbers: ["+1999"]\nprompt: x\n')
+    (root / "agents" / "other.yaml").write_text('numbers: ["+15550100001"]\nprompt: x\n')
+
+    below, claiming = run("check", "--root", root, "acme/a"), run("check", "--root", root, "other", "--format", "json")
+
+    assert "agents/acme/_defaults.yaml:1:1  error E104" in below.stdout
+    assert [problem["code"] for problem in json.loads(claiming.stdout)] == ["E501"]
+    assert run("check", "--root", root, "good").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("agent", "said"),
+    [
+        ("godd", 'there is no agent godd; did you mean "good"?'),
+        ("agents/_defaults.yaml", "_defaults is no agent but lies under others"),
+        ("late", "there is no agent late: agents/late.yml: this file is not read; name it late.yaml"),
+        ("agents/late.yml", "there is no agent late: agents/late.yml: this file is not read; name it late.yaml"),
+        ("notes", "there is no agent notes: agents/notes.yaml.txt: this file is not read; name it notes.yaml"),
+        ("LOUD", "there is no agent LOUD: agents/LOUD.YAML: this file is not read; name it LOUD.yaml"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "rehearse", "settings", "show"])
+def test_an_agent_that_is_not_there_is_told_with_what_may_be_meant(
+    root: Path, monkeypatch: pytest.MonkeyPatch, command: str, agent: str, said: str
+) -> None:
+    monkeypatch.chdir(root)
+    for name in ("late.yml", "notes.yaml.txt", "LOUD.YAML"):
+        (root / "agents" / name).write_text(GOOD)
+
+    result = run(command, agent)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_routes_says_which_files_are_not_read(root: Path) -> None:
+    (root / "agents" / "late.yml").write_text(GOOD)
+
+    assert "agents/late.yml: this file is not read; name it late.yaml" in run("routes", "--root", root, "+1999").stderr
+
+
 def test_check_as_json_is_an_array_of_objects(root: Path) -> None:
     bad(root)
 
@@ -131,6 +190,22 @@ def test_an_agent_with_a_typing_mistake_is_suggested(root: Path) -> None:
     assert 'did you mean "good"?' in result.stderr
 
 
+@pytest.mark.parametrize("command", [("check",), ("calls", "list"), ("rehearse",), ("doctor",), ("serve",)])
+def test_a_mistake_in_dotenv_is_told_once_with_its_line(
+    root: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    for name in ("TWILIO_AUTH_TOKEN", "DEEPGRAM_API_KEY", "PUBLIC_URL", "TWILIO_ACCOUNT_SID"):
+        monkeypatch.delenv(name, raising=False)
+    (root / ".env").write_text("\nTWILIO_AUTH_TOKEN abc\n")
+
+    result = run(*command, "--root", root)
+
+    assert ".env:2: this line is not understood; write TWILIO_AUTH_TOKEN=value\n" in result.stderr
+    assert "python-dotenv" not in result.output.lower()
+    assert "abc" not in result.output
+    assert result.output.count(".env:2") == 1
+
+
 def test_routes_lists_who_answers_what(root: Path) -> None:
     result = run("routes", "--root", root)
 
@@ -149,6 +224,22 @@ def test_routes_of_a_number_says_who_answers_and_what_else_fits(root: Path) -> N
 
 def test_routes_of_a_number_that_nobody_answers_exits_1(root: Path) -> None:
     assert run("routes", "--root", root, "+1999").exit_code == 1
+
+
+@pytest.mark.parametrize("written", ["+1 555 010-0001", "15550100001", "0015550100001"])
+def test_routes_of_a_number_however_it_is_written(root: Path, written: str) -> None:
+    result = run("routes", "--root", root, written)
+
+    assert (result.exit_code, result.stderr) == (0, f"{written} is taken for +15550100001\n")
+    assert result.stdout.startswith("+15550100001 is answered by good")
+
+
+@pytest.mark.parametrize("written", ["(030) 123456", "good", "twilio/x", ""])
+def test_routes_of_what_is_no_number_exits_2_and_says_how_one_is_written(root: Path, written: str) -> None:
+    result = run("routes", "--root", root, written)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "write it with a plus and its country: +49…" in result.stderr
 
 
 def test_routes_as_json(root: Path) -> None:

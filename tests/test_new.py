@@ -113,7 +113,10 @@ def test_what_is_there_is_not_overwritten(root: Path) -> None:
     file = root / "agents" / "clinic.yaml"
     file.write_text("mine")
 
-    assert "agents/clinic.yaml is there already" in refused("clinic")
+    said = (
+        "agents/clinic.yaml is there already, and is not overwritten; take another name, or move that file away first"
+    )
+    assert said in refused("clinic")
     assert file.read_text() == "mine"
 
 
@@ -130,7 +133,7 @@ def test_a_plugin_that_is_there_is_not_overwritten_and_no_agent_is_written_witho
         (("_clinic",), "take: clinic"),
         (("my clinic",), "take: my-clinic"),
         (("clinic", "--number", "555 1234"), "plus and digits only"),
-        (("clinic", "--voice", "apollo"), 'did you mean "aura-2-apollo-en"?'),
+        (("clinic", "--voice", "aura-2-apollo"), 'did you mean "aura-2-apollo-en"?'),
         (("clinic", "--description", "Uses ${KEY}."), "cannot stand in a description"),
         (("clinic", "--from", TUTORIAL, "--voice", "aura-2-apollo-en"), "the voice is in the file"),
         (("clinic", "--from", "nowhere.json"), "nowhere.json"),

@@ -168,11 +168,11 @@ def test_a_long_prompt_is_a_doubt_unless_every_model_is_ones_own(tmp_path: Path)
         ("America/NewYork", 'did you mean "America/New_York"?'),
         ("europe/berlin", 'did you mean "Europe/Berlin"?'),
         ("Europe", "a city follows, as in Europe/Amsterdam"),
-        ("Mars/Olympus", "write it as in America/New_York"),
-        ("../../etc/passwd", "write it as in America/New_York"),
+        ("Mars/Olympus", "write the nearest large city, as in Europe/Berlin"),
+        ("../../etc/passwd", "write the nearest large city, as in Europe/Berlin"),
         ('""', None),
-        ('"a\\0b"', "write it as in America/New_York"),
-        ("x" * 5000, "write it as in America/New_York"),
+        ('"a\\0b"', "write the nearest large city, as in Europe/Berlin"),
+        ("x" * 5000, "write the nearest large city, as in Europe/Berlin"),
     ],
 )
 def test_an_unknown_time_zone_is_told(tmp_path: Path, zone: str, help_text: str | None) -> None:

@@ -114,7 +114,22 @@ async def test_a_function_that_fails_where_it_should_work_is_a_difference(tmp_pa
 
     found, _ = await outcome(tmp_path, turns)
 
-    assert any("price" in difference and "There is only a book." in difference for difference in found.differences)
+    assert found.differences == [
+        'agents/a.yaml:13: price was to work, and failed: {"error": "There is only a book."}; '
+        "where that is meant, write fails: error into the turn"
+    ]
+
+
+async def test_a_line_that_names_what_the_result_does_not_have_is_told_with_its_place(tmp_path: Path) -> None:
+    turns = """
+      - caller: What does the red book cost?
+        function: {price: {thing: book}}
+        agent: It is {{ result.state }}.
+"""
+
+    found, _ = await outcome(tmp_path, turns)
+
+    assert found.differences == ['agents/a.yaml:13: result has no "state"; it has: price']
 
 
 @pytest.mark.parametrize("failure", ["error", "timeout"])

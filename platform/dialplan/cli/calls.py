@@ -7,14 +7,21 @@ import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dialplan.cli.project import database, read_dotenv, root_option
-from dialplan.errors import JournalError
+from dialplan.cli.project import database, number_meant, read_dotenv, root_option
+from dialplan.config.files import Files
+from dialplan.config.layers import Layers
+from dialplan.config.problems import did_you_mean, listed
+from dialplan.config.rules.phone_numbers import is_dialled
+from dialplan.errors import ConfigError, JournalError
 from dialplan.journal.address import Database
 from dialplan.words import counted
+
+if TYPE_CHECKING:
+    from dialplan.journal.reading import Question
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Answer = TypeVar("_Answer")
@@ -49,6 +56,39 @@ def _records(root: Path) -> Database:
     return database(root)
 
 
+def _known_agent(root: Path, records: Database, agent: str) -> str:
+    """An agent that has a file or a record. Raises ConfigError: it has neither."""
+    from dialplan.journal import archive
+
+    if not agent or (root / "agents" / f"{agent}.yaml").is_file():
+        return agent
+    layers = Layers(root, Files())
+    known = {*map(layers.agent_name, layers.agent_files()), *_asked(archive.agents(records))}
+    if agent in known:
+        return agent
+    there_are = f"there are: {listed(known)}" if known else "there are none"
+    raise ConfigError(f"there is no agent {agent}, and no record of one; {did_you_mean(agent, known) or there_are}")
+
+
+def _number_of(text: str, on_record: Callable[[str], Coroutine[Any, Any, object]]) -> str:
+    """A number as records have it; what stands there exactly so is that, though nobody could dial it.
+
+    Raises:
+        ConfigError: it is written so that nobody can tell which one is meant.
+    """
+    if not text or is_dialled(text.strip()):
+        return text
+    return text if _asked(on_record(text)) else number_meant(text)
+
+
+def _question(root: Path, records: Database, agent: str, number: str, since: datetime | None) -> "Question":
+    from dialplan.journal import archive
+    from dialplan.journal.reading import Question
+
+    known = _number_of(number, lambda text: archive.listed(records, Question(number=text), 1))
+    return Question(_known_agent(root, records, agent), known, since)
+
+
 def _asked(question: Coroutine[Any, Any, _Answer]) -> _Answer:
     return asyncio.run(question)
 
@@ -66,9 +106,9 @@ def calls() -> None:
 def list_(root: Path, agent: str, number: str, since: datetime | None, last: int, as_json: bool) -> None:
     """The calls, the newest first."""
     from dialplan.journal import archive, printing
-    from dialplan.journal.reading import Question
 
-    found = _asked(archive.listed(_records(root), Question(agent, number, since), last))
+    records = _records(root)
+    found = _asked(archive.listed(records, _question(root, records, agent, number, since), last))
     if as_json:
         click.echo(json.dumps([printing.as_object(call) for call in found], indent=2, ensure_ascii=False))
     elif found:
@@ -95,10 +135,12 @@ def show(root: Path, call: str, as_json: bool) -> None:
 def export(root: Path, agent: str, number: str, since: datetime | None) -> None:
     """Whole calls, the oldest first: a line of JSON for each."""
     from dialplan.journal import archive, printing
-    from dialplan.journal.reading import Question
+
+    records = _records(root)
+    question = _question(root, records, agent, number, since)
 
     async def export_all() -> None:
-        async for call in archive.whole(_records(root), Question(agent, number, since)):
+        async for call in archive.whole(records, question):
             click.echo(printing.as_line(call))
 
     _asked(export_all())
@@ -114,9 +156,11 @@ def delete(root: Path, number: str, yes: bool) -> None:
 
     if not number.strip():
         raise click.UsageError("--number is empty: calls without a number are nobody's")
+    records = _records(root)
+    number = _number_of(number, lambda text: archive.count(records, text))
     if not yes:
-        _confirm(number, _asked(archive.count(_records(root), number)))
-    deleted = _asked(archive.delete(_records(root), number))
+        _confirm(number, _asked(archive.count(records, number)))
+    deleted = _asked(archive.delete(records, number))
     click.echo(f"{counted(deleted, 'call')} deleted")
 
 

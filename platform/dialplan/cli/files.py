@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -10,7 +10,18 @@ from types import MappingProxyType
 import click
 
 from dialplan.call import settings as rendering
-from dialplan.cli.project import agent_of, loaded, painted, project, read_dotenv, root_option
+from dialplan.cli.project import (
+    agent_of,
+    known_agent,
+    loaded,
+    name_meant,
+    number_meant,
+    painted,
+    project,
+    read_dotenv,
+    root_option,
+    show_unread,
+)
 from dialplan.config import problems
 from dialplan.config.dialplan import Dialplan, Route
 from dialplan.config.loading import Loading
@@ -23,14 +34,16 @@ from dialplan.words import counted
 
 @click.command()
 @root_option
+@click.argument("agents", nargs=-1, metavar="[AGENT]...")
 @click.option("--format", "format_", type=click.Choice(["text", "json", "github"]), default="text", show_default=True)
 @click.option("--no-env", is_flag=True, help="Do not ask for the values of ${NAME}; for CI, which has no secrets.")
 @click.option("--strict", is_flag=True, help="Take warnings for errors.")
-def check(root: Path, format_: str, no_env: bool, strict: bool) -> None:
-    """Find every mistake in every agent file."""
+def check(root: Path, agents: Sequence[str], format_: str, no_env: bool, strict: bool) -> None:
+    """Find every mistake in every agent file; or in those of some agents, and in all that they build on."""
     read_dotenv(root)
     loading = loaded(root, demand_secrets=not no_env)
-    found = loading.problems
+    chosen = [known_agent(loading, name_meant(root, agent)) for agent in agents]
+    found = _problems_of(loading, chosen) if chosen else loading.problems
     match format_:
         case "json":
             click.echo(problems.as_json(found))
@@ -39,15 +52,21 @@ def check(root: Path, format_: str, no_env: bool, strict: bool) -> None:
         case _:
             if found:
                 click.echo(problems.as_text(found, loading.texts, painted(sys.stdout)) + "\n")
-            click.echo(_summary(loading))
+            click.echo(
+                _summary(found, [name for name in chosen or loading.dialplan.agents if name in loading.dialplan.agents])
+            )
     sys.exit(1 if problems.has_errors(found) or (strict and found) else 0)
 
 
-def _summary(loading: Loading) -> str:
-    found: Sequence[Problem] = loading.problems
+def _problems_of(loading: Loading, agents: Sequence[str]) -> tuple[Problem, ...]:
+    wanted = {problem for agent in agents for problem in loading.by_agent[agent]}
+    return tuple(problem for problem in loading.problems if problem in wanted)
+
+
+def _summary(found: Sequence[Problem], answering: Collection[str]) -> str:
     errors = sum(problem.severity is Severity.ERROR for problem in found)
     sums = [(errors, "error"), (len(found) - errors, "warning")]
-    agents = counted(len(loading.dialplan.agents), "agent")
+    agents = counted(len(answering), "agent")
     return f"{agents} can answer; " + (", ".join(counted(*one) for one in sums if one[0]) or "no mistakes")
 
 
@@ -59,7 +78,7 @@ def _summary(loading: Loading) -> str:
 @click.option("--param", multiple=True, metavar="NAME=VALUE", help="A parameter of the stream; may be repeated.")
 def settings(root: Path, agent: str, from_: str, to: str, param: Sequence[str]) -> None:
     """Print the Settings that a call would get, as JSON; secrets as ${NAME}."""
-    found = agent_of(loaded(root, demand_secrets=False), agent)
+    found = agent_of(loaded(root, demand_secrets=False), name_meant(root, agent))
     if any("=" not in pair for pair in param):
         raise click.UsageError("--param is written NAME=VALUE")
     call = Call(
@@ -82,10 +101,15 @@ def routes(root: Path, address: str | None, as_json: bool) -> None:
     dialplan = loading.dialplan
     for name in loading.set_aside:
         click.echo(f"{name} has mistakes and answers nothing; see: dialplan check", err=True)
+    show_unread(loading)
     if address is None:
         _show_routes(_all_routes(dialplan), as_json)
         return
-    found = list(dialplan.streams.get(address, ())) if address.startswith("/") else dialplan.matching(address)
+    if address.startswith("/"):
+        found = list(dialplan.streams.get(address, ()))
+    else:
+        address = number_meant(address)
+        found = dialplan.matching(address)
     if as_json:
         _show_routes(found, as_json)
     elif found:
@@ -121,6 +145,7 @@ def show(root: Path, agent: str, as_json: bool) -> None:
 
     Values of ${NAME} are not looked up. A file with mistakes can be shown as long as it is YAML.
     """
+    agent = name_meant(root, agent)
     tree = resolved.resolved(project(root), agent)
     if tree is None:
         agent_of(loaded(root, demand_secrets=False), agent)  # Says why.

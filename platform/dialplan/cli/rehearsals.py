@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dialplan import log
-from dialplan.cli.project import agent_of, loaded, read_dotenv, root_option, show_problems
+from dialplan.cli.project import agent_of, loaded, name_meant, read_dotenv, root_option, show_problems
 
 
 @click.command()
@@ -21,7 +21,7 @@ def rehearse(root: Path, agents: Sequence[str]) -> None:
     log.configure("WARNING")
     read_dotenv(root)
     loading = loaded(root)
-    chosen = [agent_of(loading, name) for name in agents]
+    chosen = [agent_of(loading, name_meant(root, name)) for name in agents]
     if not chosen:
         show_problems(loading)
     played = chosen or list(loading.dialplan.agents.values())

@@ -67,7 +67,7 @@ def serve(
     """
     log.configure(log_level)
     hangup.hold()
-    given = read_dotenv(root)
+    given = read_dotenv(root, tell=fd is None)
     loader = Loader(project(root), given)
     loading = loader.first()
     told = environment(os.environ, insecure=insecure, offline=offline)

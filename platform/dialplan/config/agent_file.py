@@ -1,5 +1,7 @@
 """One agent file → one `Agent`, or every reason why not."""
 
+import difflib
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from dialplan.config import secret
 from dialplan.config.jinja.templates import Template
 from dialplan.config.model import Agent, Fallback, Json, Limits, Records, Think
-from dialplan.config.problems import Place, Problem, did_you_mean, has_errors, shown
+from dialplan.config.problems import Place, Problem, has_errors, shown
 from dialplan.config.reading import Project, Reading
 from dialplan.config.rules import catalogue, contracts, digits, providers, texts, unreachable
 from dialplan.config.rules.rehearsals import rehearsals
@@ -148,9 +150,6 @@ def _streams(reading: Reading) -> Iterator[tuple[str, Place]]:
         yield node.raw, node.place
 
 
-_ZONE = "write it as in America/New_York"
-
-
 def _timezone(reading: Reading) -> ZoneInfo:
     node = reading.tree.get("timezone")
     if node is None or secret.REFERENCE.search(node.raw):
@@ -163,24 +162,37 @@ def _timezone(reading: Reading) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
+_NEAREST = "write the nearest large city, as in Europe/Berlin"
+_OFFSET = "write a city, as in Europe/Berlin: it knows the hours and summer time"
+
+
 def _meant_zone(written: str, zones: Collection[str]) -> str:
-    """The zone of a region, of a city, of an abbreviation; one of nearly this name."""
-    in_region = next((zone for zone in sorted(zones) if zone.startswith(f"{written}/")), "")
+    """The zone of a region, of a city, of an abbreviation; one of nearly this name. The names in Etc/ count their hours
+    backwards, so that nobody means what they say."""
+    named = sorted(zone for zone in zones if not zone.startswith("Etc/"))
+    if re.fullmatch(r"(?i)[a-z/]*\s*[-+]\s*[0-9:.,]+\s*h?", written.strip()):
+        return _OFFSET
+    in_region = next((zone for zone in named if zone.startswith(f"{written}/")), "")
     if in_region:
         return f"a city follows, as in {in_region}"
-    city = "/" + written.strip().replace(" ", "_").casefold()
-    of_city = next((zone for zone in sorted(zones) if zone.casefold().endswith(city)), "")
-    if zone := _ABBREVIATED.get(written.upper()) or of_city:
-        return f'did you mean "{zone}"?'
-    return did_you_mean(written, zones) or _ZONE
+    zone = _ABBREVIATED.get(written.strip().upper()) or _of_city(written, named)
+    return f'did you mean "{zone}"?' if zone else _NEAREST
+
+
+def _of_city(written: str, zones: Collection[str]) -> str:
+    """The zone of a city, also of one that is nearly written so; one that is only somewhat alike lies anywhere."""
+    cities = {zone.rpartition("/")[2].casefold(): zone for zone in zones}
+    city = written.rpartition("/")[2].strip().replace(" ", "_").casefold()[:100]
+    near = difflib.get_close_matches(city, cities, n=1, cutoff=0.8)
+    return cities[near[0]] if near else ""
 
 
 #: Abbreviations that the data base does not know, or that do not know summer time.
 _ABBREVIATED = {
     **dict.fromkeys(("PST", "PDT", "PT"), "America/Los_Angeles"),
-    **dict.fromkeys(("MDT", "MT"), "America/Denver"),
+    **dict.fromkeys(("MST", "MDT", "MT"), "America/Denver"),
     **dict.fromkeys(("CST", "CDT", "CT"), "America/Chicago"),
-    **dict.fromkeys(("EDT", "ET"), "America/New_York"),
+    **dict.fromkeys(("EST", "EDT", "ET"), "America/New_York"),
     **dict.fromkeys(("BST", "UK"), "Europe/London"),
     **dict.fromkeys(("CEST", "MEZ", "MESZ"), "Europe/Berlin"),
     **dict.fromkeys(("AEST", "AEDT"), "Australia/Sydney"),

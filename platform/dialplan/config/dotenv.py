@@ -1,10 +1,23 @@
-"""A project's `.env`: names with values, for whoever has not set them in the environment."""
+"""A project's `.env`: names with values, for whoever has not set them in the environment; and what is wrong with it.
 
+A line may hold a secret: nothing that is said of one shows more than its name.
+"""
+
+import difflib
 import io
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
 
-from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 from dotenv.variables import parse_variables
+
+
+class Remark(NamedTuple):
+    """What is wrong in a line."""
+
+    line: int
+    words: str
 
 
 def values(text: str, given: Mapping[str, str]) -> dict[str, str]:
@@ -15,8 +28,55 @@ def values(text: str, given: Mapping[str, str]) -> dict[str, str]:
         given: the environment without it.
     """
     found: dict[str, str] = {}
-    for name, value in dotenv_values(stream=io.StringIO(text), interpolate=False).items():
-        if value is not None:
+    for line in parse_stream(io.StringIO(text)):
+        if line.key is not None and line.value is not None:
             known = {**found, **given}
-            found[name] = "".join(part.resolve(known) for part in parse_variables(value))
+            found[line.key] = "".join(part.resolve(known) for part in parse_variables(line.value))
     return found
+
+
+def remarks(text: str, known: Collection[str]) -> list[Remark]:
+    """Every line that sets nothing, or not what was meant.
+
+    Args:
+        text: of the file.
+        known: names that mean something to Dialplan.
+    """
+    lines = list(parse_stream(io.StringIO(text)))
+    missing = set(known) - {line.key for line in lines}
+    return [Remark(_number(line), words) for line in lines for words in _words(line, missing)]
+
+
+def _number(line: Binding) -> int:
+    written = line.original.string
+    return line.original.line + written[: len(written) - len(written.lstrip())].count("\n")
+
+
+def _words(line: Binding, missing: Collection[str]) -> Iterator[str]:
+    if line.error:
+        yield _not_understood(line.original.string.strip())
+    elif line.key is not None and line.value is None:
+        yield f"{_name(line.key)} has no value; write {_name(line.key)}=value"
+    elif line.key is not None:
+        if re.match("[“”„‟‘’‚‛«»]", line.value or ""):
+            yield f'the quotes around the value of {_name(line.key)} are typographic, so a part of it; write " or none'
+        if near := _near(line.key, missing):
+            yield f'{line.key} means nothing to Dialplan; did you mean "{near}"?'
+
+
+def _not_understood(written: str) -> str:
+    if re.match(r"""(?:export\s+)?[^\s=#]+\s*=\s*["']""", written):
+        return "a quote is opened here and not closed, or something follows it; close it at the end of the value"
+    name = re.match(r"[A-Z][A-Z0-9_]*(?=\W)", written)
+    return f"this line is not understood; write {name[0] if name else 'NAME'}=value"
+
+
+def _name(key: str) -> str:
+    """A name as it may be shown: what is written in another way may be a value that stands alone."""
+    return key if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*", key) and "_" in key else "NAME"
+
+
+def _near(name: str, missing: Collection[str]) -> str:
+    """The name that may be meant, of those that nobody sets. `DEEPGRAM_API_KEY_2` is one that somebody chose."""
+    near = difflib.get_close_matches(name.upper()[:100], missing, n=1, cutoff=0.85)
+    return near[0] if near and not name.startswith(f"{near[0]}_") else ""

@@ -1,7 +1,7 @@
 """A project's files → its dialplan, again and again: each time only what has changed is read."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dialplan.config import dotenv
@@ -28,6 +28,8 @@ class Loading:
     """Contents of the files that have problems."""
     set_aside: tuple[str, ...]
     """Names of agents whose file has an error: those that answered before still do, as they were."""
+    by_agent: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+    """The problems that concern an agent: of its own file, and of all that it builds on."""
 
 
 def load(root: Path, environment: Mapping[str, str] | None) -> Loading:
@@ -100,14 +102,16 @@ class Loader:
         problems, refused = [*unread, *layers.overlooked()], []
         agents: dict[str, Agent] = {}
         read: dict[Path, _Read] = {}
+        by_agent: dict[str, list[Problem]] = {}
         for file in layers.agent_files():
             name, found = layers.agent_name(file), self._again(file) or self._afresh(project, file)
             if isinstance(found, _Read):
                 read[file], agents[name] = found, found.agent
-                problems += found.warnings
+                by_agent[name] = list(found.warnings)
             else:
                 refused.append(name)
-                problems += found
+                by_agent[name] = found
+            problems += by_agent[name]
         self._plugins.seal()
         self._read = read
         for name, agent in before.agents.items() if before else ():
@@ -119,8 +123,15 @@ class Loader:
         texts = layers.texts | self._plugins.texts
         for one in read.values():
             texts.update(one.texts)
-        unique = dict.fromkeys([*problems, *conflicts])
-        return Loading(dialplan, tuple(sorted(unique, key=lambda p: p.place)), texts, tuple(refused))
+        for name, agent in agents.items():
+            by_agent.setdefault(name, []).extend(one for one in conflicts if _concerns(one, agent))
+        return Loading(
+            dialplan,
+            _in_order([*problems, *conflicts]),
+            texts,
+            tuple(refused),
+            {name: _in_order(found) for name, found in by_agent.items()},
+        )
 
     def _renew(self) -> list[Problem]:
         """Let a new moment begin, and forget what does not count any more."""
@@ -160,3 +171,12 @@ class Loader:
             return problems
         texts = {problem.place.file: project.layers.texts[problem.place.file] for problem in problems}
         return _Read(agent, problems, texts, noted, self._plugins)
+
+
+def _in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.place))
+
+
+def _concerns(conflict: Problem, agent: Agent) -> bool:
+    """Whether an agent claims what another one has, by a line of its own or of a file below it."""
+    return any(place == conflict.place for _, place in (*agent.numbers, *agent.streams))

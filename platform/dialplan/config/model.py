@@ -164,6 +164,8 @@ class Turn:
     """Names and arguments."""
     fails: Failure | None = None
     agent: Template | None = None
+    place: Place | None = field(default=None, compare=False)
+    """Of what the agent says, else of the turn."""
 
 
 @dataclass(frozen=True, slots=True)

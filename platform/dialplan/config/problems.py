@@ -121,6 +121,7 @@ CODES: Mapping[str, str] = {
     "W202": "a template where none is filled in",
     "W203": "a variable in single braces",
     "W301": "required here, optional there",
+    "W302": "a function without a description",
     "W401": "a model that Deepgram is not known to have",
     "W402": "a voice in another language",
     "W501": "an agent that nobody can reach",

@@ -61,6 +61,12 @@ async def listed(database: Database, question: Question, most: int | None) -> li
     return found
 
 
+async def agents(database: Database) -> list[str]:
+    """Every agent that has a call on record."""
+    async with _read(database) as connection:
+        return await reading.agents(connection) if connection else []
+
+
 async def whole(database: Database, question: Question) -> AsyncIterator[OnRecord]:
     """The calls that fit, the oldest first, with everything."""
     async with _read(database) as connection:

@@ -81,6 +81,11 @@ async def ids_of(connection: AsyncConnection, question: Question, most: int | No
     return list((await connection.scalars(query)).all())
 
 
+async def agents(connection: AsyncConnection) -> list[str]:
+    """Every agent that has a call on record."""
+    return list((await connection.scalars(select(calls.c.agent).distinct())).all())
+
+
 async def beginning_with(connection: AsyncConnection, beginning: str, most: int = 2) -> list[str]:
     """The ids that begin so; the one that is exactly this, where there is one."""
     if (await connection.scalars(select(calls.c.id).where(calls.c.id == beginning))).first():

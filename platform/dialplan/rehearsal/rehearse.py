@@ -24,6 +24,7 @@ from dialplan.config.loading import Loading
 from dialplan.config.model import Agent, Builtin, Endpoint, Rehearsal, Turn
 from dialplan.errors import ConfigError
 from dialplan.facts import Call
+from dialplan.rehearsal import differences
 from dialplan.rehearsal.ears import Ears
 from dialplan.rehearsal.mulaw import decode
 from dialplan.rehearsal.phone import Account, Caller, placed
@@ -270,11 +271,9 @@ class Player:
         for ran in self._ran()[before:]:
             result = json.loads(ran.result)
             results[ran.function] = result
-            failed = isinstance(result, dict) and "error" in result
-            if failed != (turn.fails is not None):
-                self._outcome.differences.append(
-                    f"{ran.function} was to {'fail' if turn.fails else 'work'}: {ran.result}"
-                )
+            if _failed(result) != (turn.fails is not None):
+                words = differences.failed if _failed(result) else differences.worked
+                self._outcome.differences.append(words(turn, ran.function, ran.result))
         return results
 
     def _runs_here(self, name: str) -> bool:
@@ -287,7 +286,9 @@ class Player:
         try:
             expected = turn.agent.render(names)
         except ConfigError as exc:
-            self._outcome.differences.append(str(exc))
+            # Where a function has failed that should not, that is what is wrong.
+            if turn.fails is not None or not any(map(_failed, results.values())):
+                self._outcome.differences.append(differences.not_filled_in(turn, result, exc))
             return
         if said != expected:
             self._outcome.differences.append(f"the agent was to say: {expected}; it said: {said}")
@@ -306,6 +307,10 @@ class Player:
 
     def _ran(self) -> list[Ran]:
         return [entry for entry in self._entries if isinstance(entry, Ran)]
+
+
+def _failed(result: object) -> bool:
+    return isinstance(result, dict) and "error" in result
 
 
 def _saved(caller: Caller, path: Path) -> Path:

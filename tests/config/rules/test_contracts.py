@@ -216,7 +216,7 @@ def test_an_agent_without_plugins_is_told_how_to_get_one(tmp_path: Path) -> None
 
 def test_two_plugins_with_one_function_name_are_told_where_it_is_used(tmp_path: Path) -> None:
     text = PLAIN + "plugins: [plugins.a, plugins.b, plugins.a]\nfunctions: {}\n"
-    code = "def f() -> int:\n    return 1\ndef g() -> int:\n    return 1\n"
+    code = "def f() -> int:\n    'One.'\n    return 1\ndef g() -> int:\n    'One.'\n    return 1\n"
     files = {"plugins/a.py": code, "plugins/b.py": code.replace("g()", "h()")}
 
     used = loaded(tmp_path, {**files, "agents/a.yaml": text.replace("{}", "[f, g, h]")})

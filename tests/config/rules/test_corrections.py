@@ -77,6 +77,22 @@ CURLY = "“aura-2-thalia-en”"
         ("plugins: [./plugins/bakery.py]", "E107", "./plugins/bakery.py", "write plugins.bakery"),
         ("functions: [“end_call”]", "E107", "“end_call”", "write end_call"),
         ("functions:\n  - name end_call", "E107", "name end_call", "write name: end_call"),
+        (
+            "functions: [opening_hours repair_ready, end_call]",
+            "E107",
+            "opening_hours repair_ready",
+            "a comma is missing",
+        ),
+        ("functions: [opening hours]", "E107", "opening hours", "write opening_hours; or a comma"),
+        ("plugins: [plugins.a plugins.b]", "E107", "plugins.a plugins.b", "a comma is missing between plugins.a and"),
+        ("functions:\n  end_call\n  f", "E103", "end_call", "begin each item with a dash and a space: - end_call"),
+        ("functions:\n  -end_call", "E103", "-end_call", "begin each item with a dash and a space: - end_call"),
+        ("functions:\n  -end_call\n  - f", "E103", "-end_call", "begin each item with a dash and a space: - end_call"),
+        ("functions: end_call f", "E103", "end_call f", 'write it as a list: ["end_call", "f"]'),
+        ("functions: end_call, f", "E103", "end_call, f", 'write it as a list: ["end_call", "f"]'),
+        ("functions:\n  - end_call\n  -f_g", "E002", "-f_g", "write: - f_g"),
+        ("functions:\n-end_call", "E002", "-end_call", "write: - end_call"),
+        ("functions:\n  - end_call\n  f", "E002", "f", "write: - f"),
         ("functions: [end call]", "E107", "end call", "write end_call"),
         ("functions:\n- end_call\n - f", "E107", "end_call", "the dashes of one list stand below each other"),
         ("streams: [twilio/x]", "E107", "twilio/x", "write /twilio/x"),
@@ -92,6 +108,16 @@ CURLY = "“aura-2-thalia-en”"
         ("timezone: PST", "E404", "PST", 'did you mean "America/Los_Angeles"?'),
         ("timezone: New York", "E404", "New York", 'did you mean "America/New_York"?'),
         ("timezone: berlin", "E404", "berlin", 'did you mean "Europe/Berlin"?'),
+        ("timezone: America/NewYork", "E404", "America/NewYork", 'did you mean "America/New_York"?'),
+        ("timezone: Europa/Berlin", "E404", "Europa/Berlin", 'did you mean "Europe/Berlin"?'),
+        ("timezone: utc", "E404", "utc", 'did you mean "UTC"?'),
+        ("timezone: GMT+1", "E404", "GMT+1", "write a city, as in Europe/Berlin"),
+        ("timezone: UTC+01:00", "E404", "UTC+01:00", "write a city, as in Europe/Berlin"),
+        ("timezone: '-5'", "E404", "'-5'", "write a city, as in Europe/Berlin"),
+        ("timezone: Etc", "E404", "Etc", "write the nearest large city, as in Europe/Berlin"),
+        ("timezone: Etc/GMT+99", "E404", "Etc/GMT+99", "write a city, as in Europe/Berlin"),
+        ("timezone: Europe/Munich", "E404", "Europe/Munich", "write the nearest large city, as in Europe/Berlin"),
+        ("timezone: Germany", "E404", "Germany", "write the nearest large city, as in Europe/Berlin"),
         (f"voice: {CURLY}", "W401", CURLY, 'did you mean "aura-2-thalia-en"?'),
         ("voice: {provider: deepgram, voice: aura-2-luna-en}", "E405", "voice", "write model: aura-2-luna-en"),
         ("listen:\n  model:nova-3", "W401", "model:nova-3", "write model: nova-3"),
@@ -125,6 +151,42 @@ def test_a_plausible_mistake_is_one_problem_with_its_correction(
     assert help_text in loading.problems[0].help
 
 
+INDENT = "begin it with 2 spaces, as every line of that text"
+BAR = "write prompt: | and the text in the lines below, each indented by 2 spaces"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "line", "help_text"),
+    [
+        ("prompt: |\n  You are kind.\nBe brief.\n  Bye.", "E002", 3, INDENT),
+        ("prompt: |\n  You are kind.\n\nBe brief.\nvoice: aura-2-thalia-en", "E002", 4, INDENT),
+        ("prompt: >-  # Long.\nYou are kind.\nBe brief.", "E002", 2, INDENT),
+        ("prompt: |\n  You are kind.\n Be brief.\nvoice: x", "E002", 3, INDENT),
+        ("prompt: |\n    You are kind.\n  Be brief.", "E002", 3, "begin it with 4 spaces"),
+        ("prompt: |\n  You are kind.\n\n- be brief\n- be kind", "E002", 4, INDENT),
+        ("prompt: |\n  Rules: many.\nThat is it.", "E002", 3, INDENT),
+        ("prompt: |\n  You are kind.\nRules: be brief.\n  Bye.", "E104", 3, "indent it as that"),
+        ("prompt: You are kind.\nBe brief.\nvoice: aura-2-thalia-en", "E002", 2, BAR),
+        ("prompt: You are kind.\n  Rules: be brief.", "E002", 2, BAR),
+        ("prompt:\nYou are kind.", "E002", 2, BAR),
+        ("prompt:\n  You are kind.\n  Rules: be brief.", "E002", 3, BAR),
+        ("prompt:\n  You are kind: yes.\n  Be brief: yes.", "E104", 2, "a text of several lines begins with |"),
+        ("greeting: Good morning to you.\n  prompt: x", "E002", 2, "lines of one level begin in one column; or"),
+        # What is no line of a text is none of it.
+        ("prompt: |\n  You are kind.\nvoice aura-2-thalia-en\nlanguage: en", "E002", 3, 'a key is followed by ": "'),
+        ("prompt: |\n  You are kind.\nvoice: x\n  language: en", "E002", 4, "lines of one level begin in one column"),
+        ("functions:\n  - end_call\nprompt is a word here\n", "E002", 3, 'a key is followed by ": "'),
+    ],
+)
+def test_a_line_that_stands_outside_of_its_text_is_told_to_be_indented(
+    tmp_path: Path, text: str, code: str, line: int, help_text: str
+) -> None:
+    (problem,) = loaded(tmp_path, {"agents/a.yaml": f'numbers: ["+15550100001"]\n{text}\n'}).problems
+
+    assert (problem.code, problem.place.line) == (code, line + 1)
+    assert help_text in problem.help
+
+
 @pytest.mark.parametrize(
     ("written", "help_text"),
     [
@@ -135,6 +197,12 @@ def test_a_plausible_mistake_is_one_problem_with_its_correction(
         ('["+1 (555) 010-0001"]', 'write "+15550100001"'),
         ('["0049 30 1234567"]', 'write "+49301234567"'),
         ('["15550100001"]', 'write "+15550100001"'),
+        ('["+49 (0)30 / 12-34-56"]', 'write "+4930123456"'),
+        ('["0049 (0)30 12 34 56"]', 'write "+4930123456"'),
+        ('["+49 (030) 12 34 56"]', 'write "+4930123456"'),
+        ('["49 (0) 30 – 12 34 56 7"]', 'write "+49301234567"'),
+        ('["+39 (0)6 1234567"]', 'write "+39061234567"'),
+        ('["\u202a+49 30 123456\u202c"]', 'write "+4930123456"'),
         ('["tel:+15550100001"]', 'write "+15550100001"'),
         ("[“+15550100001”]", 'write "+15550100001"'),
         ('["555 0100"]', "a phone number is written with a plus and digits only"),

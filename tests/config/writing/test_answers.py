@@ -54,6 +54,9 @@ def test_where_nothing_is_left_of_a_name_an_example_stands(name: str) -> None:
     [
         ("+15550100001", "+15550100001"),
         (" +1 (555) 010-0001 ", "+15550100001"),
+        ("0049 30 1234", "+49301234"),
+        ("+49 (0)30 / 12-34-56", "+4930123456"),
+        ("+1 800 *", "+1800*"),
         ("sip:desk@example.com", "sip:desk@example.com"),
         ("+1800*", "+1800*"),
         ("*", "*"),
@@ -63,7 +66,7 @@ def test_a_number_as_people_write_it(written: str, number: str) -> None:
     assert answers.checked_number(written, {}) == number
 
 
-@pytest.mark.parametrize("written", ["555 1234", "0049 30 1234", "", "+0", "+1555010000112345", "call me"])
+@pytest.mark.parametrize("written", ["555 1234", "(030) 1234", "", "+0", "+1555010000112345", "call me"])
 def test_what_is_no_number_is_told_why(written: str) -> None:
     with pytest.raises(ConfigError, match="plus and digits only"):
         answers.checked_number(written, {})
@@ -93,7 +96,16 @@ def test_a_voice_that_may_be_one(voice: str) -> None:
 
 @pytest.mark.parametrize(
     ("voice", "suggestion"),
-    [("Apollo", "aura-2-apollo-en"), ("aura 2 thalia en", "aura-2-thalia-en"), ("", "aura-2-thalia-en")],
+    [
+        ("Apollo", '"aura-2-apollo-en"'),
+        ("aura 2 thalia en", '"aura-2-thalia-en"'),
+        ("aura-2-helena", '"aura-2-helena-en"'),
+        ("aura-2-julius", '"aura-2-julius-de"'),
+        ("aura-2-thalia-eng", '"aura-2-thalia-en"'),
+        ("aura-2-newest", "ends with its language, as in aura-2-thalia-en"),
+        ("flux-general-en", "as in aura-2-thalia-en"),
+        ("", "aura-2-thalia-en"),
+    ],
 )
 def test_a_voice_that_is_none_is_told_as_it_could_be(voice: str, suggestion: str) -> None:
     with pytest.raises(ConfigError, match=suggestion):

@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dialplan.config.plugins import signatures
+from dialplan.config.plugins import missing, signatures
 from dialplan.config.plugins.sources import Sources
-from dialplan.config.problems import Place, Problem, did_you_mean, lines_of
+from dialplan.config.problems import Place, Problem, lines_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,18 +176,8 @@ class _Missing:
     root: Path
 
     def problem(self, place: Place) -> Problem:
-        folder = self.root.joinpath(*self.module.split(".")[:-1])
-        beside = [".".join(file.relative_to(self.root).with_suffix("").parts) for file in _python_files(folder)]
-        path = f"{self.module[:100].replace('.', '/')}.py"
-        help_text = did_you_mean(self.module, beside) or f"create {path}, or install a package of this name"
+        help_text = missing.help_for(self.module, self.root)
         return Problem("E301", place, f"there is no plugin {self.module:.100}", help_text)
-
-
-def _python_files(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.glob("*.py"))
-    except OSError:
-        return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class Sources(Looks):
 
     def keep(self) -> None:
         """Read what nobody has imported so far, for whoever will."""
-        for file in _files(self.root):
+        for file in plugin_files(self.root):
             with contextlib.suppress(OSError):  # Whoever imports it is told.
                 self.read(file)
 
@@ -56,13 +56,13 @@ def public_functions(root: Path) -> Mapping[str, str]:
 
 
 def _modules(root: Path) -> Iterator[tuple[str, frozenset[str]]]:
-    for file in _files(root):
+    for file in plugin_files(root):
         parts = file.relative_to(root).with_suffix("").parts
         if not any(part.startswith("_") for part in parts):
             yield ".".join(parts), _functions(file, stamp_of(file))
 
 
-def _files(root: Path) -> list[Path]:
+def plugin_files(root: Path) -> list[Path]:
     """What somebody wrote below plugins/, behind links too."""
     found: list[Path] = []
     seen = set()

@@ -205,6 +205,8 @@ def _function(reading: Reading, node: Node, name: str, runs: _Runs) -> Function 
     description, parameters = _contract(reading, node, runs)
     if parameters is None:
         return None
+    if isinstance(runs, PluginFunction) and not description.strip() and not reading.refused_in(node):
+        _note_undescribed(reading, name_of(node), runs)
     return Function(
         name=name,
         description=description,
@@ -216,6 +218,12 @@ def _function(reading: Reading, node: Node, name: str, runs: _Runs) -> Function 
         defer=node.at("defer").value is True if node.get("defer") else _changes_something(runs),
         on_interrupt=OnInterrupt(node.at("on_interrupt").raw) if node.get("on_interrupt") else OnInterrupt.FINISH,
     )
+
+
+def _note_undescribed(reading: Reading, name: Node, function: PluginFunction) -> None:
+    message = f"the model is not told what {name.raw} is for"
+    help_text = f'begin {name.raw} in {function.module} with """What it does.""", or write description: here'
+    reading.problem("W302", name.place, message, help_text)
 
 
 def _contract(reading: Reading, node: Node, runs: _Runs) -> tuple[str, Json | None]:

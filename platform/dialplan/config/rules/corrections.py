@@ -9,8 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from dialplan.config.keys import masked
+from dialplan.config.model import Builtin
 from dialplan.config.problems import did_you_mean, listed
 from dialplan.config.rules.catalogue import catalogue
+from dialplan.config.rules.phone_numbers import as_dialled
 from dialplan.config.yaml.source import Node
 
 #: Quotes of word processors and phones, which to YAML are characters like any other.
@@ -56,10 +59,17 @@ def of_key(key: str, known: Mapping[str, Any], schema: Mapping[str, Any]) -> str
         return f"a space is missing behind the colon: {key.replace(':', ': ', 1)}"
     if _ALSO_CALLED.get(word) in known:
         return f'did you mean "{_ALSO_CALLED[word]}"?'
+    if is_text(key, known):
+        return "a text of several lines begins with | in the line of its key, as in prompt: |"
     if key == "name" and "numbers" in known:
         return "an agent is named by its file; remove it"
     homes = _homes(word, known, schema)
     return f"{word} belongs {homes}" if homes else did_you_mean(key, known)
+
+
+def is_text(key: str, known: Mapping[str, Any]) -> bool:
+    """Whether a key is the beginning of a sentence, where a text may stand."""
+    return set(known) == {"file"} and " " in key.strip()
 
 
 def may_be(written: str, key: str) -> bool:
@@ -109,8 +119,22 @@ def _as_text(node: Node, schema: Mapping[str, Any]) -> str:
 
 
 def _as_list(node: Node, schema: Mapping[str, Any]) -> str:
+    if not node.style and (node.raw.startswith("-") or node.place.end_line > node.place.line):
+        first = node.raw.lstrip("-").split()[0].strip(",\"'") if node.raw.strip("-") else "…"
+        return f"begin each item with a dash and a space: - {first}"
+    several = _several(node.raw, str(schema.get("items", {}).get("pattern", "")))
+    if len(several) > 1:
+        return "write it as a list: [" + ", ".join(f'"{one}"' for one in several) + "]"
     number = isinstance(node.value, int) and len(node.raw) > 6
     return f'write it as a list: ["{"+" if number else ""}{node.raw.lstrip("+") if number else node.raw}"]'
+
+
+def _several(text: str, pattern: str) -> list[str]:
+    """The items that stand in one text: between commas, and between spaces where an item has none."""
+    words = text.replace(",", " ").split()
+    if pattern and all(re.search(pattern, word) for word in words):
+        return words
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _as_boolean(node: Node, schema: Mapping[str, Any]) -> str:
@@ -170,6 +194,8 @@ def _example(schema: Mapping[str, Any]) -> str:
 
 def of_form(path: Sequence[str | int], text: str, pattern: str) -> str:
     """A text of the wrong form as it must be written; nothing where that cannot be known."""
+    if masked(text) != text:  # Written a little differently, nobody would know it for a key.
+        return ""
     kind = next((str(key) for key in reversed(path) if not isinstance(key, int)), "")
     candidates = [text.strip().strip(CURLY).strip()]
     if kind in _OF_FORM:
@@ -181,13 +207,26 @@ def of_form(path: Sequence[str | int], text: str, pattern: str) -> str:
         fitting = candidates[-1]
     if fitting and kind == "numbers":
         return f'write "{fitting}"'
+    if fitting and kind == "plugins" and re.search(r"\w[ -]", candidates[0]) and not _names(text, pattern, "."):
+        file = fitting.replace(".", "/") + ".py"
+        return f"write {fitting}, and call its file {file}: the name of a module has no - and no space"
+    if kind in ("functions", "plugins") and (words := _names(text, pattern, "." if kind == "plugins" else "")):
+        return _with_comma(words, fitting)
     return f"write {fitting}" if fitting else ""
 
 
-def _number(text: str) -> str:
-    digits = re.sub(r"[\s().\-/]", "", text.removeprefix("tel:"))
-    # Eleven digits and more have a country's code in front.
-    return f"+{digits}" if re.fullmatch(r"[1-9][0-9]{10,14}", digits) else re.sub(r"^(?:00|011)(?=[1-9])", "+", digits)
+def _names(text: str, pattern: str, mark: str) -> list[str]:
+    """The several names that a text may be, with spaces between and a mark in each."""
+    words = text.split()
+    several = len(words) > 1 and words[0] != "name" and all(re.search(pattern, word) and mark in word for word in words)
+    return words if several else []
+
+
+def _with_comma(words: Sequence[str], joined: str) -> str:
+    """Of several names: two whose comma is missing, or one whose underscores are."""
+    if not joined or any(mark in word for word in words for mark in "_."):
+        return f"a comma is missing between {words[0]} and {words[1]}"
+    return f"write {joined}" if joined in set(Builtin) else f"write {joined}; or a comma, where these are several"
 
 
 def _path(text: str) -> str:
@@ -195,7 +234,8 @@ def _path(text: str) -> str:
 
 
 def _module(text: str) -> str:
-    return text.replace("\\", "/").removeprefix("./").removesuffix(".py").replace("/", ".")
+    dotted = text.replace("\\", "/").removeprefix("./").removesuffix(".py").replace("/", ".")
+    return re.sub(r"[\s-]+", "_", dotted)
 
 
 def _base(text: str) -> str:
@@ -217,7 +257,7 @@ def _language(text: str) -> str:
 
 _OF_FORM: Mapping[str, Callable[[str], str]] = {
     "language": _language,
-    "numbers": _number,
+    "numbers": as_dialled,
     "streams": _path,
     "plugins": _module,
     "extends": _base,

@@ -35,6 +35,7 @@ def _turn(reading: Reading, node: Node, functions: Mapping[str, Function]) -> Tu
         functions=tuple(_expected(reading, node, functions)),
         fails=Failure(node.at("fails").raw) if node.get("fails") else None,
         agent=reading.template(node.get("agent"), names),
+        place=node.key_place("agent"),
     )
 
 

@@ -118,7 +118,10 @@ _MOST_SUGGESTIONS = 100
 
 def _unknown_keys(error: _Error, node: Node) -> Iterator[Problem]:
     known = error.schema.get("properties", {})
-    for index, key in enumerate(_unknown(error.instance, known, error.schema.get("patternProperties", {}))):
+    unknown = _unknown(error.instance, known, error.schema.get("patternProperties", {}))
+    if corrections.is_text(unknown[0], known):  # Of a whole text, its first line.
+        unknown = unknown[:1]
+    for index, key in enumerate(unknown):
         # To look for a near word takes a moment, and a file that is none of ours has thousands of keys.
         near = corrections.of_key(key, known, schema()) if index < _MOST_SUGGESTIONS else ""
         if key.isdecimal() and node.at(key).value is None:
@@ -126,8 +129,22 @@ def _unknown_keys(error: _Error, node: Node) -> Iterator[Problem]:
         if _is_name_of_function(error):
             near = f"write - name: {key}, and what follows in lines of their own below it"
         message, keys = f"unknown key {shown(key)}", corrections.known_here(known)
+        near = near or _of_text_above(node, key)
         note = corrections.known_there(known, tuple(error.absolute_path)) if near else ""
         yield Problem("E104", node.key_place(key), message, near or keys, note)
+
+
+def _of_text_above(node: Node, key: str) -> str:
+    """Where a text ends right above an unknown key, the key may be one of its lines that is not indented."""
+    assert isinstance(node.value, Mapping)
+    place = node.key_place(key)
+    above = [
+        (entry.key, name, entry.node.style)
+        for name, entry in node.value.items()
+        if entry.key.file == place.file and entry.key < place and entry.key.column == place.column
+    ]
+    line, name, style = max(above, default=(place, "", ""))
+    return f"if it belongs to the text of {name}: (line {line.line}), indent it as that" if style in ("|", ">") else ""
 
 
 def _missing_keys(error: _Error, node: Node) -> Iterator[Problem]:
@@ -146,7 +163,7 @@ def _is_name_of_function(error: _Error) -> bool:
 
 def _is_there(key: str, error: _Error) -> bool:
     """Whether a key stands there that nobody knows and that may be the one that is missing."""
-    if _is_name_of_function(error):
+    if _is_name_of_function(error) or (key == "file" and any(" " in written for written in error.instance)):
         return True
     known, patterns = error.schema.get("properties", {}), error.schema.get("patternProperties", {})
     unknown = _unknown(error.instance, known, patterns)
@@ -231,7 +248,8 @@ def _wrong_form(error: _Error, node: Node) -> Iterator[Problem]:
 
 def _wrong_size(error: _Error, node: Node) -> Iterator[Problem]:
     if error.instance == "":
-        yield Problem("E108", node.place, "a text is missing here", _example(error.schema, ""))
+        indented = "indent the lines of the text below it" if node.style in ("|", ">") else ""
+        yield Problem("E108", node.place, "a text is missing here", indented or _example(error.schema, ""))
     elif not error.instance:
         yield Problem("E108", node.place, "nothing stands in here", _example(error.schema, ""))
     else:

@@ -1,5 +1,6 @@
 """What may be answered when a new agent is begun: name, description, numbers and voice; and what is wrong with it."""
 
+import difflib
 import itertools
 import re
 from collections.abc import Mapping
@@ -9,8 +10,10 @@ from dialplan.config import secret
 from dialplan.config.dialplan import canonical
 from dialplan.config.files import Files
 from dialplan.config.layers import Layers
-from dialplan.config.problems import Place, did_you_mean, shown
+from dialplan.config.problems import Place, shown
 from dialplan.config.rules import shape
+from dialplan.config.rules.catalogue import catalogue
+from dialplan.config.rules.phone_numbers import as_dialled
 from dialplan.errors import ConfigError
 
 #: Of Deepgram's voices, those that its page names first; every other one is fine as well.
@@ -77,8 +80,8 @@ def checked_number(text: str, taken: Mapping[str, tuple[str, Place]]) -> str:
     Raises:
         ConfigError: it is none, or another agent has it.
     """
-    number = re.sub(r"[\s().-]", "", text) if text.strip().startswith("+") else text.strip()
     form = shape.schema()["properties"]["numbers"]["items"]
+    number = text.strip() if re.search(form["pattern"], text.strip()) else as_dialled(text)
     if not re.fullmatch(form["pattern"], number):
         raise ConfigError(f"{shown(text)} is no number: {form['x-form']}")
     if canonical(number) in taken:
@@ -104,18 +107,26 @@ def invented_number(taken: Mapping[str, object]) -> str:
 
 
 def checked_voice(text: str) -> str:
-    """The name of a voice of Deepgram's; new ones come, so the form counts.
+    """The name of a voice of Deepgram's; new ones come, so the form counts, with the language at its end.
 
     Raises:
         ConfigError: it is none.
     """
     voice = text.strip()
-    if re.fullmatch(r"(aura|flux)(-[a-z0-9]+)+", voice):
+    if re.fullmatch(r"(aura|flux)(-[a-z0-9]+)+-[a-z]{2}", voice) and voice not in catalogue()["listen"]["models"]:
         return voice
-    by_word = {name.split("-")[2]: name for name in VOICES}
-    near = by_word.get(voice.lower(), "")
-    suggestion = f'did you mean "{near}"?' if near else did_you_mean(voice, VOICES) or f"a voice is {VOICES[0]}"
-    raise ConfigError(f"{shown(text)} is no voice of Deepgram's; {suggestion}")
+    raise ConfigError(f"{shown(text)} is no voice of Deepgram's; {_meant_voice(voice)}")
+
+
+def _meant_voice(voice: str) -> str:
+    """The voice of this name, or of nearly this one."""
+    known = (*VOICES, *sorted(catalogue()["voices"]["models"]))
+    voice = re.sub(r"[\s_]+", "-", voice.lower())[:100]
+    word = voice.rpartition("-")[2]
+    named = [name for name in known if word and f"-{word}-" in name]
+    # Half of every voice's name is the same, so that most are somewhat alike.
+    near = named or difflib.get_close_matches(voice, known, n=1, cutoff=0.85)
+    return f'did you mean "{near[0]}"?' if near else f"a voice ends with its language, as in {VOICES[0]}"
 
 
 def language_of(voice: str) -> str:

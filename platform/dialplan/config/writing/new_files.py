@@ -9,6 +9,8 @@ from pathlib import Path
 from dialplan.config.layers import reason
 from dialplan.errors import ConfigError
 
+_AWAY = "take another name, or move that file away first"
+
 
 def refuse_taken(root: Path, file: Path) -> None:
     """Look whether there is room for a file.
@@ -17,10 +19,10 @@ def refuse_taken(root: Path, file: Path) -> None:
         ConfigError: there is a file already, or one where a folder must be.
     """
     if os.path.lexists(file):
-        raise ConfigError(f"{_named(root, file)} is there already, and is not overwritten")
+        raise ConfigError(f"{_named(root, file)} is there already, and is not overwritten; {_AWAY}")
     for folder in file.parents:
         if os.path.lexists(folder) and not folder.is_dir():
-            raise ConfigError(f"{_named(root, folder)} is a file, and must be a folder")
+            raise ConfigError(f"{_named(root, folder)} is a file, and must be a folder; rename that file")
         if folder == root:
             return
 
@@ -39,7 +41,11 @@ def write(root: Path, files: Sequence[tuple[Path, str]]) -> list[Path]:
             _write(file, text)
         except OSError as exc:
             _remove(written, folders)
-            why = "is there already" if isinstance(exc, FileExistsError) else f"cannot be written: {reason(exc)}"
+            why = (
+                f"is there already; {_AWAY}"
+                if isinstance(exc, FileExistsError)
+                else f"cannot be written: {reason(exc)}"
+            )
             raise ConfigError(f"{_named(root, file)} {why}") from exc
         written.append(file)
     return folders

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import yaml
 
 from dialplan.config.problems import Place, Problem, lines_of
+from dialplan.config.yaml.long_texts import sounds_like_text, text_above
 
 
 def syntax_problem(file: str, text: str, exc: yaml.YAMLError) -> Problem:
@@ -78,6 +79,8 @@ class _Spot:
     """Where that begins which it was reading."""
     begun_line: str
     """The text of the line in which that begins."""
+    lines: list[str]
+    """Of the whole file."""
 
     @property
     def before(self) -> str:
@@ -106,6 +109,7 @@ def _explained(file: str, text: str, exc: yaml.MarkedYAMLError) -> Problem:
         (mark.line, mark.column),
         (begun.line, begun.column),
         lines[begun.line] if begun.line < len(lines) else "",
+        lines,
     )
     braces = _UNQUOTED_BRACES.match(line)
     if braces and mark.column >= braces.start(1):
@@ -198,7 +202,9 @@ def _first_key(spot: _Spot) -> re.Match[str] | None:
 def _second_colon(spot: _Spot) -> _Words:
     key = _first_key(spot)
     if key is None:
-        return "this line is indented too far for a key", _INDENT
+        above = text_above(spot.lines, spot.at[0])
+        or_text = f"; or, if it is text: {above.words()[1]}" if above else ""
+        return "this line is indented too far for a key", _INDENT + or_text
     value = _COMMENT.sub("", spot.line[key.end() :])
     if re.match(r"[\w.-]+, *\w+: ", value):
         return "a second key in one line", f"write: {key[1].rstrip()} {{…: {value}}}, or each key in a line of its own"
@@ -212,7 +218,22 @@ def _no_colon(spot: _Spot) -> _Words:
         key = re.match(rf"\s*((?:- +)*)([\w-]+){pattern}(.*)", line)
         if key:
             return said, f"write: {key[1]}{key[2]}: {key[3].strip()}"
-    return _NO_COLON
+    return _no_dash(spot, line.strip()) or _outside_of_its_text(spot, line) or _NO_COLON
+
+
+def _no_dash(spot: _Spot, item: str) -> _Words | None:
+    """An item of a list whose dash is missing, or touches it."""
+    if re.match(r"-[^\s-]", item):
+        return "behind the dash a space is missing", f"write: - {item[1:]}"
+    above = next((line for line in reversed(spot.lines[: spot.begun[0]]) if line.strip()), "")
+    if above.startswith(spot.begun_line[: spot.begun[1]] + "- ") and not sounds_like_text(item):
+        return "a dash is missing before this item of the list", f"write: - {item}"
+    return None
+
+
+def _outside_of_its_text(spot: _Spot, line: str) -> _Words | None:
+    above = text_above(spot.lines, spot.begun[0]) if sounds_like_text(line) else None
+    return above.words() if above else None
 
 
 _ALMOST_A_COLON = (
@@ -232,6 +253,9 @@ def _left_over(spot: _Spot) -> _Words:
         return "this goes on after a closing bracket", f"{_QUOTES} if it begins with {{ or ["
     if spot.line.strip()[:1] in ("}", "]"):
         return "a closing bracket without an opening one", "remove it"
+    above = text_above(spot.lines, spot.at[0])
+    if above:
+        return above.words()
     return "this line does not fit the indentation of the lines above", _INDENT
 
 
