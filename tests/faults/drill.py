@@ -142,9 +142,9 @@ async def call(url: str, tone: int, outcome: Outcome) -> None:
         try:
             for _ in range(ROUNDS):
                 if not await _answered(caller, tone, outcome):
-                    outcome.lost = (
-                        f"{'was cut off' if caller.over.is_set() else 'was not answered'}: {ear.announcements}"
-                    )
+                    what = "was cut off" if caller.over.is_set() else "was not answered"
+                    told = [*ear.announcements, *caller.warnings, *caller.documents[-1:]]
+                    outcome.lost = f"{what} ({caller.call_sid}): {told}"
                     break
         finally:
             watching.cancel()
