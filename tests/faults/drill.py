@@ -12,7 +12,7 @@ import random
 import signal
 import statistics
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -238,7 +238,14 @@ def _spread(seconds: list[float]) -> str:
 
 
 async def drill(
-    root: Path, seed: int, seconds: float, at_once: int = 10, share: float = 0.3, cluster: Cluster | None = None
+    root: Path,
+    seed: int,
+    seconds: float,
+    at_once: int = 10,
+    share: float = 0.3,
+    line_share: float = 0.03,
+    without: Sequence[Fault] = (),
+    cluster: Cluster | None = None,
 ) -> Tally:
     """Place calls for so many seconds, while everything fails.
 
@@ -247,14 +254,16 @@ async def drill(
         seed: of all that is done at random.
         seconds: for which new calls are placed.
         at_once: callers at the same time.
-        share: of connections that are spoiled.
+        share: of the connections to the speech service that are spoiled.
+        line_share: of those to the servers.
+        without: faults that do not happen.
         cluster: a PostgreSQL for the records, which stops and starts meanwhile; a file unless given.
     """
     url = cluster.create("drill") if cluster else ""
     write(root, {"agents/a.yaml": AGENT, ".env": f"DATABASE_URL={url}\n"})
     tally, chance = Tally(), random.Random(seed)
-    speech = Sabotage(seed + 1, share, *(fault for fault in Fault if fault is not Fault.NONE))
-    lines = Sabotage(seed + 2, share / 10, Fault.LATENCY, Fault.LOSS, Fault.RESET, Fault.TRUNCATED, Fault.GARBAGE)
+    speech = Sabotage(seed + 1, share, *(fault for fault in Fault if fault not in (Fault.NONE, *without)))
+    lines = Sabotage(seed + 2, line_share, Fault.LATENCY, Fault.LOSS, Fault.RESET, Fault.TRUNCATED, Fault.GARBAGE)
     async with AsyncExitStack() as stack:
         service_url, sessions = await stack.enter_async_context(parrots(random.Random(seed + 3), tally.faults))
         spoiled = await stack.enter_async_context(standing(Proxy(service_url, sabotage=speech)))

@@ -129,7 +129,8 @@ def _unknown_keys(error: _Error, node: Node) -> Iterator[Problem]:
         if _is_name_of_function(error):
             near = f"write - name: {key}, and what follows in lines of their own below it"
         message, keys = f"unknown key {shown(key)}", corrections.known_here(known)
-        near = near or _of_text_above(node, key)
+        if not near and index < _MOST_SUGGESTIONS:
+            near = _of_text_above(node, key)
         note = corrections.known_there(known, tuple(error.absolute_path)) if near else ""
         yield Problem("E104", node.key_place(key), message, near or keys, note)
 
