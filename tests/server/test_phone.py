@@ -103,6 +103,16 @@ async def test_while_draining_new_calls_are_rejected_and_the_server_is_alive_but
     assert (ready.status_code, alive.status_code) == (503, 200)
 
 
+async def test_while_calls_are_moved_a_new_one_is_sent_to_whoever_lives(world: World) -> None:
+    world.live.draining = world.live.moving = True
+
+    response = await post(world, "/twilio/voice", form())
+    redirect = ET.fromstring(response.text)[0]
+
+    assert redirect.tag == "Redirect"
+    assert (redirect.text or "").startswith("https://voice.example.com/twilio/voice#")
+
+
 @pytest.mark.parametrize("path", ["/twilio/voice", "/twilio/next", "/twilio/status"])
 @pytest.mark.parametrize("signature", ["", "wrong", "ü", "A" * 5000])
 async def test_without_twilios_signature_nothing_is_answered(world: World, path: str, signature: str) -> None:

@@ -209,6 +209,8 @@ class Caller:
                 case "Dial":
                     self.put_through = verb[0].text or ""
                     return None
+                case "Redirect":
+                    return await self._post(client, verb.text or "", "ringing")
                 case "Reject":
                     self.rejected = True
                     return None

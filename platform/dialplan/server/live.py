@@ -88,6 +88,8 @@ class Live:
     set_aside: tuple[str, ...] = ()
     """Names of agents whose file has a mistake."""
     draining: bool = False
+    moving: bool = False
+    """While draining: others live, and whoever asks again reaches them."""
     _services: dict[tuple[str, str], Services] = field(default_factory=dict, repr=False)
     _sessions: dict[str, Session] = field(default_factory=dict)
     _broken: dict[str, Recollection] = field(default_factory=dict)
@@ -259,7 +261,7 @@ class Live:
 
     async def drain(self, way: Drain = WAIT) -> None:
         """Take no new calls, and wait until the last one has ended and Twilio knows."""
-        self.draining = True
+        self.draining, self.moving = True, way.move
         if self._tasks:
             logger.info("draining; on the line: %d", len(self._tasks))
         try:

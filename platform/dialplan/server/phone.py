@@ -163,7 +163,8 @@ class Phone:
             return self._connect(request, session.agent, session.call, attempt)
         # Who was answered before is on the line: neither a drain nor a limit is a reason to turn such a caller away.
         if self.live.draining and attempt == 1:
-            return self._rejected("draining")
+            elsewhere = f"{self._public(request, 'http')}/twilio/voice{twiml.RETRIED}"
+            return twiml.redirect(elsewhere) if self.live.moving else self._rejected("draining")
         agent = self._agent(form, attempt, known)
         if agent is None:
             logger.warning("nobody answers the number that was called")

@@ -77,6 +77,13 @@ def hang_up() -> str:
     return _document(response)
 
 
+def redirect(url: str) -> str:
+    """Ask there instead."""
+    response = ET.Element("Response")
+    ET.SubElement(response, "Redirect", method="POST").text = url
+    return _document(response)
+
+
 def reject() -> str:
     """The busy tone; the call is not answered and not billed."""
     response = ET.Element("Response")
