@@ -1,4 +1,4 @@
-"""Whole calls and streams are tested on both kinds of sockets: picows', and those of any ASGI server."""
+"""Streams are tested on both kinds of sockets: picows', and those of any ASGI server."""
 
 import pytest
 

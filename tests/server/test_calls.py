@@ -29,7 +29,6 @@ from tests.world import (
     speech_service,
 )
 
-pytestmark = pytest.mark.usefixtures("directly")
 
 TONE = bytes(range(1, 161))
 
