@@ -29,7 +29,6 @@ from tests.world import (
     speech_service,
 )
 
-
 TONE = bytes(range(1, 161))
 
 #: Limits short enough to wait for.
