@@ -24,15 +24,13 @@ class Attempts:
         self._timing = timing
         self._dialled_at = now
         self._missing_since: float | None = now
-        self._lost = False
         self._again: deque[float] = deque(maxlen=MOST)
-        self._failed = 0
+        self._failed = 0  # Since it was there.
 
     def lost(self, now: float) -> float | None:
         """It is gone, or does not come. Seconds after which it is dialled again; None for not any more."""
-        self._lost = True
         if self._missing_since is None:
-            self._missing_since, self._failed = now, 0
+            self._missing_since = now
         pause = PAUSES[min(self._failed, len(PAUSES) - 1)]
         often = len(self._again) == MOST and now - self._again[0] < WITHIN
         if often or now + pause >= self._missing_since + self._timing.speech:
@@ -44,9 +42,9 @@ class Attempts:
 
     def there(self, now: float) -> float | None:
         """It is ready. Seconds that it was missing; None where it was never lost."""
-        since, lost = self._missing_since, self._lost
-        self._missing_since, self._lost = None, False
-        return now - since if lost and since is not None else None
+        since, failed = self._missing_since, self._failed
+        self._missing_since, self._failed = None, 0
+        return now - since if failed and since is not None else None
 
     def due(self) -> float:
         """When a service that is not ready has had its time: this attempt's, or all attempts'."""

@@ -93,13 +93,7 @@ class Conversation:
         timing: the protocols' time limits.
     """
 
-    def __init__(
-        self,
-        functions: Mapping[str, Function],
-        limits: Limits,
-        started: float,
-        timing: Timing,
-    ) -> None:
+    def __init__(self, functions: Mapping[str, Function], limits: Limits, started: float, timing: Timing) -> None:
         self._functions = functions
         self._limits = limits
         self._started = started
@@ -140,13 +134,9 @@ class Conversation:
         """Another process has led the call so far: what it has kept of it. Comes before anything else."""
         if self._over or not known.heard:
             return []
-        for one in known.past:
-            self._history.add(one)
+        self._history = History(known.past)
         self._opening = Opening.NONE if known.end is End.MOVED else Opening.RESUMED
-        actions: list[Action] = []
-        for one in known.unfinished:
-            actions += self._take_up(one)
-        return actions
+        return [action for one in known.unfinished for action in self._take_up(one)]
 
     def _take_up(self, begun: Called) -> list[Action]:
         """A function was at work: it is run again where that does no harm, and else nobody knows what came of it."""

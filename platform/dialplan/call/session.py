@@ -128,7 +128,6 @@ class Session:
         self._speech: Socket = NOBODY
         self._conversing: asyncio.Task[None] | None = None
         self._dialled_at = self._started
-        self._ready = False
         self._listening = False
         self._kept = _Kept()
         self._greeted = False
@@ -268,9 +267,9 @@ class Session:
 
     def _redial(self, after: float) -> None:
         """Be rid of a session that is lost, and begin another one. Nobody waits for the old one's goodbye."""
-        if not self._ready:
+        if not self._listening:
             self._services.failed(self._service)
-        self._ready = self._listening = False
+        self._listening = False
         self._speech.listen(DEAF)
         self._speech = NOBODY
         self._stall(End.SPEECH_LOST, False, self._line)
@@ -322,7 +321,6 @@ class Session:
             case deepgram.SettingsApplied():
                 self._metrics.speech_ready_seconds.observe(monotonic() - self._dialled_at)
                 self._services.worked(self._service)
-                self._ready = True
             case deepgram.Warning(code=code, description=description):
                 logger.warning("the speech service warns: %s %s", code, description)
                 self._metrics.speech_warnings.labels(deepgram.known_code(code)).inc()

@@ -284,6 +284,7 @@ class Live:
     async def _move_one(self, session: Session) -> None:
         if session.waiting:  # Its stream comes to somebody else.
             session.end(End.NEVER_CAME)
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(MOVE_SECONDS):
                 while not session.quiet and not session.ended.is_set():  # noqa: ASYNC110

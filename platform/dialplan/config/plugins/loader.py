@@ -241,7 +241,7 @@ def _line_in(exc: BaseException, file: Path | None) -> int:
 
 
 class _SourceLoader(importlib.machinery.SourceFileLoader):
-    """Takes the source as it stood when its generation began, and leaves no `.pyc` behind."""
+    """Takes the source as its generation has it, and leaves no `.pyc` behind."""
 
     def __init__(self, fullname: str, path: str, sources: Sources) -> None:
         super().__init__(fullname, path)
