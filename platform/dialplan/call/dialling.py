@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from dialplan import __version__
 from dialplan.call.pumped import Gone, Message, Pumped, pumping
-from dialplan.call.sockets import Dial, Socket, closed
+from dialplan.call.sockets import SPEECH_PING_SECONDS, Dial, Socket, closed
 from dialplan.errors import SpeechError, SpeechLost, SpeechRefused
 
 try:
@@ -20,9 +20,6 @@ try:
     from dialplan.call import direct
 except ImportError:  # There is no picows for this platform.
     direct = None  # type: ignore[assignment]
-
-#: Seconds between pings, and until each must have been answered.
-PING_SECONDS = 4.0
 
 #: Bytes of one message; Deepgram's audio comes in messages of some kilobytes.
 MAX_MESSAGE = 1_048_576
@@ -72,8 +69,8 @@ async def _awaited(url: str, headers: Mapping[str, str], tls: ssl.SSLContext) ->
             # Speech does not shrink, and deflating it in both directions costs more than carrying it.
             compression=None,
             max_size=MAX_MESSAGE,
-            ping_interval=PING_SECONDS,
-            ping_timeout=PING_SECONDS,
+            ping_interval=SPEECH_PING_SECONDS,
+            ping_timeout=SPEECH_PING_SECONDS,
         )
     except websockets.InvalidStatus as exc:
         raise _refused(exc.response.status_code) from exc

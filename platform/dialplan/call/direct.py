@@ -25,15 +25,13 @@ from picows import (
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined] # as public as `ws=`, but not in its stubs
 
-from dialplan.call.sockets import DEAF, Early, Listener
+from dialplan.call.sockets import DEAF, SPEECH_PING_SECONDS, Early, Listener
 
 # It tells of every connection at INFO; log.py keeps that out.
 _picows_logger = logging.getLogger("picows")
 
-#: Seconds without a sign of the other side until it is pinged, and until it must have answered. A speech service that
-#: is cut off without a word must be noticed while the caller still waits; of Twilio media come all the time.
+#: The same for the line, on which media come all the time.
 LINE_PING_SECONDS = 20.0
-SPEECH_PING_SECONDS = 4.0
 
 #: Seconds that a server has to answer the handshake.
 HANDSHAKE_SECONDS = 5.0

@@ -12,6 +12,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+#: Seconds without a sign of the speech service until it is pinged, and until it must have answered: one that is cut off
+#: without a word must be noticed while the caller still waits.
+SPEECH_PING_SECONDS = 4.0
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:

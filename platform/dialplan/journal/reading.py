@@ -129,9 +129,8 @@ def recollected(kept: Sequence[Kept], before: int | None = None) -> Recollection
     connected = {_connected(one): one for one in sessions}
     heard = [connected[at] for at in sorted(at for at in connected if at is not None)]
     newest = (heard or sessions)[-1]
-    began = [one.data for one in newest if one.kind == Kind.BEGAN]
     return Recollection(
-        agent=began[-1]["agent"] if began else "",
+        agent=_first(newest, Kind.BEGAN, "agent", ""),
         attempt=max(map(_attempt, sessions)),
         end=_end_of(newest),
         heard=bool(heard),
@@ -154,7 +153,7 @@ _BROKEN = (None, End.LINE_LOST)
 
 
 def _attempt(session: Iterable[Kept]) -> int:
-    return next((int(one.data["attempt"]) for one in session if one.kind == Kind.BEGAN), 1)
+    return int(_first(session, Kind.BEGAN, "attempt", 1))
 
 
 def _connected(session: Iterable[Kept]) -> datetime | None:
@@ -163,7 +162,13 @@ def _connected(session: Iterable[Kept]) -> datetime | None:
 
 
 def _end_of(session: Iterable[Kept]) -> End | None:
-    return next((End(one.data["end"]) for one in session if one.kind == Kind.ENDED), None)
+    end = _first(session, Kind.ENDED, "end", None)
+    return End(end) if end is not None else None
+
+
+def _first(kept: Iterable[Kept], kind: Kind, name: str, otherwise: Any) -> Any:
+    """What the first entry of a kind says; something else where there is none."""
+    return next((data[name] for data in _data(kept, kind)), otherwise)
 
 
 def _past(kept: Iterable[Kept]) -> Iterable[Past]:
@@ -177,7 +182,8 @@ def _past(kept: Iterable[Kept]) -> Iterable[Past]:
 def _end(kept: Sequence[Kept]) -> str | None:
     """How the newest session ended, where it did."""
     newest = kept[-1].session if kept else 0
-    return next((one.data["end"] for one in kept if one.kind == Kind.ENDED and one.session == newest), None)
+    end: str | None = _first((one for one in kept if one.session == newest), Kind.ENDED, "end", None)
+    return end
 
 
 def _unfinished(kept: Sequence[Kept]) -> Iterable[Called]:

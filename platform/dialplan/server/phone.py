@@ -287,7 +287,7 @@ class Phone:
         if agent is None:
             raise LineRefused(f"there is no agent {name} any more")
         # It landed in another process, or came late: the call begins here.
-        return self._begin(agent, started)
+        return self._begin(agent, started, attempt)
 
     def _by_path(self, websocket: WebSocket, started: twilio.Started) -> Session:
         route = self.live.dialplan.answer_stream(websocket.url.path, started.parameters.get("to", ""))
@@ -295,14 +295,13 @@ class Phone:
             raise LineRefused("no agent on this path answers the number in its parameter to")
         if self.live.draining or self.live.is_full(route.agent):
             raise LineRefused("draining" if self.live.draining else "full", 1013)
-        return self._begin(route.agent, started)
+        return self._begin(route.agent, started, attempt=1)
 
-    def _begin(self, agent: Agent, started: twilio.Started) -> Session:
+    def _begin(self, agent: Agent, started: twilio.Started, attempt: int) -> Session:
         if self.live.find(started.call_sid) is not None:
             raise LineRefused("the call has a stream already")
         facts = {name: started.parameters.get(name, "") for name in CARRIED}
         params = {name: value for name, value in started.parameters.items() if name not in (*CARRIED, *_OURS)}
-        attempt = _number(started.parameters.get("attempt", "1")) if "token" in started.parameters else 1
         return self.live.begin(agent, _call(started.call_sid, facts, params, agent), attempt=attempt)
 
 
