@@ -322,11 +322,11 @@ class Session:
                 self._metrics.speech_ready_seconds.observe(monotonic() - self._dialled_at)
                 self._services.worked(self._service)
             case deepgram.Warning(code=code, description=description):
-                logger.warning("the speech service warns: %s %s", code, description)
+                logger.warning("the speech service warns: %.80s %.300s", code, description)
                 self._metrics.speech_warnings.labels(deepgram.known_code(code)).inc()
                 self._remember(record.Warned(code))
             case deepgram.Error(code=code, description=description):
-                logger.error("the speech service failed: %s %s", code, description)
+                logger.error("the speech service failed: %.80s %.300s", code, description)
                 self._remember(record.Lost(deepgram.known_code(code)))
             case deepgram.Unknown(what=what):
                 logger.debug("the speech service sent %s", what)

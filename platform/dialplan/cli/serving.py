@@ -65,9 +65,9 @@ def serve(
     A file saved in agents/ or plugins/ is live within a second; calls on the line keep what they began with. After
     SIGTERM or Ctrl-C no new calls are taken, and those on the line come to their end; a second one ends at once.
     """
-    log.configure(log_level)
     hangup.hold()
     given = read_dotenv(root, tell=fd is None)
+    log.configure(log_level)
     loader = Loader(project(root), given)
     loading = loader.first()
     told = environment(os.environ, insecure=insecure, offline=offline)
