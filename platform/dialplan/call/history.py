@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from dialplan.call.record import End
 from dialplan.wire.deepgram import Role
 
+#: A session that was led for so many seconds before it was lost is no sign that the call takes its processes with it.
+LONG_SECONDS = 60.0
+
 #: Characters that are remembered; beyond that the oldest go. An hour's conversation would be a megabyte.
 MOST = 24_000
 

@@ -171,7 +171,7 @@ class Session:
 
     def recollection(self, end: End) -> Recollection:
         """What is known of the call here, for whoever carries it on."""
-        return self._conversation.recollection(self.agent.name, self.attempt, end)
+        return self._conversation.recollection(self.agent.name, self.attempt, end, monotonic())
 
     def end(self, end: End) -> None:
         """End the call from outside, for a reason of the process's own."""

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dialplan.call.history import Called, Past, Recollection, Spoken
+from dialplan.call.history import LONG_SECONDS, Called, Past, Recollection, Spoken
 from dialplan.call.record import End
 from dialplan.journal.rows import Kind, kept_number
 from dialplan.journal.tables import calls, entries
@@ -140,12 +140,8 @@ def recollected(kept: Sequence[Kept], before: int | None = None) -> Recollection
     )
 
 
-#: A session that was led so long before it was lost is no sign that the call takes its processes with it.
-_LONG = timedelta(minutes=1)
-
-
 def _is_broken(session: Sequence[Kept]) -> bool:
-    return _end_of(session) in _BROKEN and session[-1].at - session[0].at < _LONG
+    return _end_of(session) in _BROKEN and session[-1].at - session[0].at < timedelta(seconds=LONG_SECONDS)
 
 
 #: Ends after which somebody else has to carry the call on: its process was lost, or its line.
