@@ -16,7 +16,7 @@ from dialplan.call.timing import Timing
 from dialplan.config.loading import Loading, load
 from dialplan.rehearsal.phone import Account
 from dialplan.server.app import answering
-from dialplan.server.environment import Environment
+from dialplan.server.environment import LOOPBACK, Environment
 from dialplan.server.live import Live
 from dialplan.server.serve import Server, listen
 
@@ -144,9 +144,16 @@ class World:
 
 @asynccontextmanager
 async def server_for(
-    loading: Loading, speech_url: str, *, timing: Timing | None = None, auth_token: str = AUTH_TOKEN, **options: Any
+    loading: Loading,
+    speech_url: str,
+    *,
+    timing: Timing | None = None,
+    auth_token: str = AUTH_TOKEN,
+    trusted_proxies: tuple[str, ...] = LOOPBACK,
+    **options: Any,
 ) -> AsyncIterator[World]:
-    environment = Environment(auth_token, "secret", "dg-key", speech_url, "https://voice.example.com")
+    public_url = "https://voice.example.com"
+    environment = Environment(auth_token, "secret", "dg-key", speech_url, public_url, trusted_proxies=trusted_proxies)
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with answering(loading, environment, timing=timing, directly=DIRECTLY, **options) as live:

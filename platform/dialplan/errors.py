@@ -7,6 +7,7 @@ DialplanError
 │   └── SpeechLost         it vanished, stalled or never answered
 ├── LineError              the phone network's side of a call
 │   ├── LineRefused        the stream may not come in: no start, a wrong token, an unknown number
+│   │   └── LineBusy       the call is one too many
 │   └── LineLost           its socket is gone
 ├── JournalError           the database of records cannot be used as it is
 └── FunctionError          a plugin's own words for the model: raised by plugin authors
@@ -51,9 +52,24 @@ class LineError(DialplanError):
 class LineRefused(LineError):
     """A stream was turned away; `code` is the WebSocket close code it was told (RFC 6455 §7.4.1)."""
 
+    reason = "stream"
+    """For metrics."""
+
     def __init__(self, message: str, code: int = 1008) -> None:
         super().__init__(message)
         self.code = code
+
+
+class LineBusy(LineRefused):
+    """There is no room for one more call.
+
+    Args:
+        reason: what there is too much of, for metrics.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the call is one too many: {reason}", 1013)
+        self.reason = reason
 
 
 class LineLost(LineError):

@@ -60,7 +60,7 @@ def fit(text: str, hidden: Mapping[str, str]) -> str:
     """A text as it may stand in the log.
 
     Args:
-        text: of one or more lines. Those after the first are set in, so that none can be taken for a message of its own.
+        text: of one or more lines. Those after the first are set in: none can be taken for a message of its own.
         hidden: what is shown in the place of which value.
     """
     for value, name in hidden.items():

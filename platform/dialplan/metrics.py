@@ -62,6 +62,12 @@ class Metrics:
         self.journal_waiting = Gauge(
             "dialplan_journal_waiting", "Entries of records that are still to be written.", registry=self.registry
         )
+        self.loop_late_seconds = Histogram(
+            "dialplan_loop_late_seconds",
+            "How late the event loop is, and with it all audio; looked at ten times a second.",
+            buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.5),
+            registry=self.registry,
+        )
         self.agents = Gauge("dialplan_agents", "Agents that answer.", registry=self.registry)
         self.agent_broken = Gauge(
             "dialplan_agent_broken", "1 where an agent's file has a mistake, else 0.", ["agent"], registry=self.registry

@@ -31,6 +31,11 @@ class Services:
         self._clock = clock
         self._down_until: dict[Service, float] = {}
 
+    @property
+    def keys(self) -> int:
+        """How many keys there are."""
+        return len({service.key for service in self._services})
+
     def pick(self) -> Service:
         """The first that is not known to be down; where all are, the one that has been for the longest time."""
         now = self._clock()

@@ -15,11 +15,13 @@ from dialplan.config.dialplan import Dialplan
 from dialplan.config.loading import Loader, Loading
 from dialplan.journal.address import Database
 from dialplan.metrics import Metrics
-from dialplan.server import hangup
+from dialplan.server import hangup, seats
 from dialplan.server import serve as server
 from dialplan.server import workers as processes
+from dialplan.server.admission import Admission
 from dialplan.server.app import answering
 from dialplan.server.environment import Environment, environment
+from dialplan.server.lateness import Lateness
 from dialplan.server.ledger import Folder, Memory
 from dialplan.server.live import Drain, Live
 from dialplan.server.reload import Reload, reloading
@@ -109,14 +111,16 @@ async def _serve(
             service = await stack.enter_async_context(stand_in(reload.loading.dialplan.agents))
             reload.told.append(lambda loading: service.know(loading.dialplan.agents))
             told = replace(told, deepgram_url=service.url)
-        ledger = Folder(Path(shared)) if shared else Memory()
+        ledger = Folder(Path(shared) / "ledger") if shared else Memory()
+        places = seats.Folder(Path(shared) / "seats") if shared else seats.Memory()
         metrics = Metrics()
+        admission = Admission(places, told.deepgram_sessions, stack.enter_context(Lateness(metrics)))
         journal = Journal(records, metrics)
         journal.keep(_kept_days(reload.loading))
         await stack.enter_async_context(journal)
         reload.told.append(lambda loading: journal.keep(_kept_days(loading)))
         live: Live = await stack.enter_async_context(
-            answering(reload.loading, told, ledger=ledger, records=journal, metrics=metrics)
+            answering(reload.loading, told, ledger=ledger, records=journal, metrics=metrics, admission=admission)
         )
         reload.told.append(live.take)
         reload.failed = metrics.not_loaded

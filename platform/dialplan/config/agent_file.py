@@ -88,6 +88,7 @@ def _agent(reading: Reading) -> Agent:
         greeting=reading.template(tree.get("greeting"), reading.names(), variables),
         prompt=_prompt(reading, variables, think),
         notice=reading.template(tree.get("notice"), reading.names(), variables),
+        busy=reading.template(tree.get("busy"), reading.names(), variables),
         resumed=reading.template(tree.get("resumed"), reading.names(), variables) or Template(RESUMED),
         fallback=_fallback(reading, variables),
         plugins=tuple(node.raw for node in tree.at("plugins").items()),
@@ -127,7 +128,7 @@ def _fallback(reading: Reading, variables: Json) -> Fallback:
 
 
 def _spoken(agent: Agent) -> tuple[Template | None, ...]:
-    return agent.prompt, agent.greeting, agent.notice, agent.resumed, agent.fallback.say
+    return agent.prompt, agent.greeting, agent.notice, agent.busy, agent.resumed, agent.fallback.say
 
 
 def _numbers(reading: Reading) -> Iterator[tuple[str, Place]]:

@@ -195,6 +195,8 @@ class Agent:
     greeting: Template | None
     prompt: Template
     notice: Template | None
+    busy: Template | None
+    """Said to a caller whose call cannot be taken; None for the busy tone."""
     resumed: Template
     """Said first when the call goes on after its server was lost."""
     fallback: Fallback

@@ -17,6 +17,7 @@ from dialplan.config.loading import Loading
 from dialplan.facts import Call
 from dialplan.metrics import Metrics
 from dialplan.server import proof
+from dialplan.server.admission import Admission
 from dialplan.server.environment import Environment
 from dialplan.server.ledger import Ledger, Memory
 from dialplan.server.live import Live, Records
@@ -34,6 +35,7 @@ async def answering(
     observe: Callable[[Call, Entry], None] | None = None,
     records: Records | None = None,
     metrics: Metrics | None = None,
+    admission: Admission | None = None,
 ) -> AsyncIterator[Live]:
     """Everything that a running server holds: the live calls, and what they share. Leaving it ends them."""
     timing = timing or Timing()
@@ -49,6 +51,7 @@ async def answering(
             ledger=ledger or Memory(),
             observe=observe,
             records=records,
+            admission=admission or Admission(sessions=environment.deepgram_sessions),
         ) as live,
     ):
         live.take(loading)
@@ -70,15 +73,15 @@ def application(live: Live) -> Starlette:
         return PlainTextResponse("alive", headers=proof.answer(live.environment.secret, live.dialplan, nonce, asked))
 
     async def readyz(request: Request) -> Response:
-        ready = not live.draining and bool(live.dialplan.agents)
         body = {
-            "ready": ready,
+            "ready": live.ready,
             "draining": live.draining,
+            "late": live.admission.is_late,
             "agents": len(live.dialplan.agents),
             "broken": live.set_aside,
             "calls": len(live),
         }
-        return JSONResponse(body, 200 if ready else 503)
+        return JSONResponse(body, 200 if live.ready else 503)
 
     async def metrics(request: Request) -> Response:
         return Response(live.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,5 +1,7 @@
 """The operator's choices: environment variables and options, read once, checked, frozen."""
 
+import ipaddress
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,14 +14,19 @@ from dialplan.wire import address, deepgram, twilio_numbers
 VARIABLES: Mapping[str, str] = {
     "DEEPGRAM_API_KEY": "Key of the Deepgram project that agents without one of their own use; or several.",
     "DEEPGRAM_URL": f"The whole address of the Voice Agent API, or several; {deepgram.DEFAULT_URL} unless set.",
+    "DEEPGRAM_MAX_SESSIONS": "How many sessions at once Deepgram allows for each key; no limit of ours unless set.",
     "TWILIO_ACCOUNT_SID": "The Twilio account, for `dialplan doctor`.",
     "TWILIO_AUTH_TOKEN": "Its primary auth token: signs every request of Twilio's.",
     "TWILIO_API_URL": f"Twilio's REST API; {twilio_numbers.DEFAULT_URL} unless set.",
     "PUBLIC_URL": "What Twilio dials and signs, such as https://voice.example.com.",
+    "TRUSTED_PROXIES": "Addresses or networks whose X-Forwarded-For and -Proto count; this machine's own unless set.",
     "DATABASE_URL": "Where records of calls go: sqlite:///path or postgresql://…; var/dialplan.db unless set.",
     "DIALPLAN_SECRET": "Signs stream tokens; made from TWILIO_AUTH_TOKEN unless set.",
     "DIALPLAN_VAR": "The folder where plugins keep their files; var/ in the project unless set.",
 }
+
+#: A proxy on this very machine, which nobody else can pretend to be.
+LOOPBACK = ("127.0.0.1", "::1")
 
 #: Reads one of them.
 Reading = Callable[[Mapping[str, str]], str]
@@ -38,6 +45,10 @@ class Environment:
     """Likewise."""
     public_url: str
     """Without a slash at its end; empty: the address that the request was sent to."""
+    deepgram_sessions: int | None = None
+    """At once, with each of the server's keys; None for no limit."""
+    trusted_proxies: tuple[str, ...] = LOOPBACK
+    """Whose word counts for where a request comes from."""
 
 
 def environment(variables: Mapping[str, str], *, insecure: bool = False, offline: bool = False) -> Environment:
@@ -69,6 +80,8 @@ def environment(variables: Mapping[str, str], *, insecure: bool = False, offline
         deepgram_key="offline" if offline else key,
         deepgram_url="" if offline else deepgram_url(variables),
         public_url=public_url(variables),
+        deepgram_sessions=None if offline else deepgram_sessions(variables),
+        trusted_proxies=trusted_proxies(variables),
     )
 
 
@@ -82,6 +95,26 @@ def deepgram_url(variables: Mapping[str, str]) -> str:
     """The speech service's address, or several with a space between them: each is tried in turn."""
     given = listed(variables.get("DEEPGRAM_URL", "")) or [deepgram.DEFAULT_URL]
     return " ".join(_url({"DEEPGRAM_URL": url}, "DEEPGRAM_URL", "", ("wss", "ws")) for url in given)
+
+
+def deepgram_sessions(variables: Mapping[str, str]) -> int | None:
+    """How many sessions at once a key allows; None where nobody has said."""
+    given = variables.get("DEEPGRAM_MAX_SESSIONS", "").strip()
+    if given and not re.fullmatch("[1-9][0-9]{0,5}", given):
+        raise ConfigError(f"DEEPGRAM_MAX_SESSIONS is {given[:40]!r}; it must be a whole number, such as 45")
+    return int(given) if given else None
+
+
+def trusted_proxies(variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Whose `X-Forwarded-…` headers count."""
+    given = listed(variables.get("TRUSTED_PROXIES", ""))
+    for one in given:
+        try:
+            ipaddress.ip_network(one)
+        except ValueError as exc:
+            wanted = "addresses or networks, such as 10.0.0.5 or 10.0.0.0/8"
+            raise ConfigError(f"TRUSTED_PROXIES lists {one[:60]!r}; it takes {wanted}") from exc
+    return tuple(given) or LOOPBACK
 
 
 def twilio_api_url(variables: Mapping[str, str]) -> str:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Protocol, Self
 
+from dialplan.call import services as speech_services
 from dialplan.call.functions import Functions
 from dialplan.call.history import Recollection
 from dialplan.call.record import End, Entry, Record
-from dialplan.call.services import Services, services
+from dialplan.call.services import Services
 from dialplan.call.session import Session
 from dialplan.call.sockets import Dial
 from dialplan.call.timing import Timing
@@ -22,6 +23,7 @@ from dialplan.config.secret import reveal
 from dialplan.errors import JournalError
 from dialplan.facts import Call
 from dialplan.metrics import Metrics
+from dialplan.server.admission import Admission
 from dialplan.server.environment import Environment
 from dialplan.server.ledger import Ledger, Memory
 
@@ -85,6 +87,7 @@ class Live:
     observe: Callable[[Call, Entry], None] | None = None
     """Is told every entry of every record; unless given, `records` is."""
     records: Records | None = None
+    admission: Admission = field(default_factory=Admission)
     set_aside: tuple[str, ...] = ()
     """Names of agents whose file has a mistake."""
     draining: bool = False
@@ -131,13 +134,10 @@ class Live:
         session.end(End.NEVER_CAME)
         return None
 
-    def is_full(self, agent: Agent) -> bool:
-        """Whether the agent has as many calls as it may."""
-        if agent.limits.calls is None:
-            return False
-        # A call whose end is decided is no caller's any more, though closing its sockets may take a moment.
-        busy = sum(session.agent.name == agent.name for session in self._sessions.values())
-        return busy >= agent.limits.calls
+    @property
+    def ready(self) -> bool:
+        """Whether a new call would be answered."""
+        return bool(self.dialplan.agents) and not self.draining and not self.admission.is_late
 
     def begin(
         self,
@@ -146,6 +146,8 @@ class Live:
         line_within: float | None = None,
         attempt: int = 1,
         known: Recollection | None = None,
+        *,
+        admitted: bool = False,
     ) -> Session:
         """Start a call's session: the speech service is dialled now, the line may come later.
 
@@ -155,21 +157,31 @@ class Live:
             line_within: seconds in which the line must come, where they are not the usual ones.
             attempt: which session of the call it is. From the second on, it carries on what the others have led.
             known: what they have, where that was asked before.
+            admitted: the caller was let in before, here or elsewhere.
+
+        Raises:
+            LineBusy: the call is one too many.
         """
+        services, shared = self._services_of(agent), reveal(agent.api_key) in ("", self.environment.deepgram_key)
+        places = self.admission.admit(agent, services, shared=shared, returning=admitted or attempt > 1)
 
         async def recall() -> Recollection | None:
             return known or await self.recall(call.id, attempt)
 
+        def over(record: Record) -> None:
+            places.agent()
+            self._note_end(record)
+
         session = Session(
             agent,
             call,
-            services=self._services_of(agent),
+            services=services,
             dial=self.dial,
             functions=self.functions,
             metrics=self.metrics,
             timing=self.timing if line_within is None else replace(self.timing, line=line_within),
             observe=self.observe or (self.records.observe if self.records else None),
-            over=self._note_end,
+            over=over,
             attempt=attempt,
             recall=recall if attempt > 1 else None,
             written=self.records.written if self.records else None,
@@ -181,13 +193,14 @@ class Live:
         self._sessions[call.id] = self._tasks[task] = session
         self._idle.clear()
         task.add_done_callback(self._ended)
+        task.add_done_callback(lambda _: places.speech())
         return session
 
     def _services_of(self, agent: Agent) -> Services:
         """Where an agent has its speech from; all calls with the same addresses and keys learn from each other."""
         url = reveal(agent.deepgram_url) or self.environment.deepgram_url
         key = reveal(agent.api_key) or self.environment.deepgram_key
-        return self._services.setdefault((url, key), services(url, key))
+        return self._services.setdefault((url, key), speech_services.services(url, key))
 
     def agent_of(self, call_id: str) -> Agent | None:
         """Who has answered a call before, where the agent is still there."""

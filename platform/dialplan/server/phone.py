@@ -24,12 +24,12 @@ from dialplan.call.session import Session
 from dialplan.call.sockets import Listener, Socket, closed
 from dialplan.config.jinja.templates import Template
 from dialplan.config.model import Agent
-from dialplan.errors import ConfigError, LineError, LineLost, LineRefused
+from dialplan.errors import ConfigError, LineBusy, LineError, LineLost, LineRefused
 from dialplan.facts import CARRIED, Call
 from dialplan.log import call_id
 from dialplan.server.line import accepted
 from dialplan.server.live import Live
-from dialplan.wire import twilio, twiml
+from dialplan.wire import address, twilio, twiml
 
 logger = logging.getLogger(__name__)
 
@@ -108,18 +108,18 @@ class Phone:
         """The fields of a signed request; else the refusal."""
         body = await _body(request)
         if body is None:
-            return self._refused("too large", PlainTextResponse("too large", 413))
+            return self._refused(request, "too large", PlainTextResponse("too large", 413))
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
-            return self._refused("not a form", PlainTextResponse("a form is expected", 415))
+            return self._refused(request, "not a form", PlainTextResponse("a form is expected", 415))
         try:
             fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
         except ValueError:
-            return self._refused("not a form", PlainTextResponse("a form is expected", 400))
+            return self._refused(request, "not a form", PlainTextResponse("a form is expected", 400))
         if not self._signed(request, fields, scheme="http"):
-            return self._refused("signature", PlainTextResponse("the signature is missing or wrong", 403))
+            return self._refused(request, "signature", PlainTextResponse("the signature is missing or wrong", 403))
         form = dict(fields)
         if not form.get("CallSid"):
-            return self._refused("no CallSid", PlainTextResponse("CallSid is missing", 400))
+            return self._refused(request, "no CallSid", PlainTextResponse("CallSid is missing", 400))
         call_id.set(form["CallSid"])
         return form
 
@@ -141,10 +141,22 @@ class Phone:
         secure = base.scheme in ("https", "wss")
         return str(base.replace(scheme=scheme + "s" * secure)).rstrip("/")
 
-    def _refused(self, reason: str, response: Response) -> Response:
-        logger.warning("a webhook was refused: %s", reason)
+    def _refused(self, connection: HTTPConnection, reason: str, response: Response) -> Response:
+        """The answer to a stranger. One who asks too often is told just that, and fills no log."""
+        if too_many := self._too_many(connection):
+            return too_many
+        what = "a stream" if connection.scope["type"] == "websocket" else "a webhook"
+        logger.warning("%s was refused: %s", what, reason)
         self.live.metrics.calls_refused.labels(reason).inc()
         return response
+
+    def _too_many(self, connection: HTTPConnection) -> Response | None:
+        """The answer to one stranger too many from where this one comes from."""
+        host = connection.client.host if connection.client else ""
+        if self.live.admission.strangers.allow(address.neighbourhood(host)):
+            return None
+        self.live.metrics.calls_refused.labels("rate").inc()
+        return PlainTextResponse("too many requests", 429, {"retry-after": "10"})
 
     def _answer(
         self, request: Request, form: Mapping[str, str], attempt: int, known: Recollection | None = None
@@ -161,21 +173,33 @@ class Phone:
         session = self.live.awaited(form["CallSid"], attempt if known and known.heard else 1)
         if session is not None:
             return self._connect(request, session.agent, session.call, attempt)
-        # Who was answered before is on the line: neither a drain nor a limit is a reason to turn such a caller away.
-        if self.live.draining and attempt == 1:
-            elsewhere = f"{self._public(request, 'http')}/twilio/voice{twiml.RETRIED}"
-            return twiml.redirect(elsewhere) if self.live.moving else self._rejected("draining")
+        if self.live.moving and attempt == 1:
+            return twiml.redirect(f"{self._public(request, 'http')}/twilio/voice{twiml.RETRIED}")
         agent = self._agent(form, attempt, known)
         if agent is None:
             logger.warning("nobody answers the number that was called")
             self.live.metrics.calls_refused.labels("unknown number").inc()
             return twiml.say_and_hang_up(UNKNOWN_NUMBER if attempt == 1 else SORRY)
-        if self.live.is_full(agent) and attempt == 1:
-            return self._rejected("full")
         call = _call_of(form, agent)
-        if not (self.live.draining and self.live.end_of(call.id) is End.MOVED):  # Else its stream goes elsewhere.
-            self._begin_answered(agent, call, attempt, known)
+        try:
+            if attempt == 1:
+                self._admit(form.get("AccountSid", ""))
+            if not (self.live.draining and self.live.end_of(call.id) is End.MOVED):  # Else its stream goes elsewhere.
+                self._begin_answered(agent, call, attempt, known)
+        except LineBusy as exc:
+            return self._turned_away(exc, agent, call)
         return self._connect(request, agent, call, attempt)
+
+    def _admit(self, account: str) -> None:
+        """Whether new calls of an account are taken at all. Who was answered before is on the line, and is not asked.
+
+        Raises:
+            LineBusy: they are not.
+        """
+        if self.live.draining:
+            raise LineBusy("draining")
+        if not self.live.admission.accounts.allow(account):
+            raise LineBusy("rate")
 
     def _agent(self, form: Mapping[str, str], attempt: int, known: Recollection | None) -> Agent | None:
         """Who answers: by the number; when a call is connected again, whoever did before."""
@@ -191,10 +215,11 @@ class Phone:
         notice_seconds = len(_rendered(agent.notice, agent, call)) / SPOKEN_PER_SECOND if attempt == 1 else 0.0
         self.live.begin(agent, call, self.live.timing.line + notice_seconds, attempt, known)
 
-    def _rejected(self, reason: str) -> str:
-        logger.warning("a call was turned away: %s", reason)
-        self.live.metrics.calls_refused.labels(reason).inc()
-        return twiml.reject()
+    def _turned_away(self, reason: LineBusy, agent: Agent, call: Call) -> str:
+        logger.warning("%s", reason)
+        self.live.metrics.calls_refused.labels(reason.reason).inc()
+        text = _rendered(agent.busy, agent, call)
+        return twiml.say_and_hang_up(text, agent.language) if text else twiml.reject()
 
     def _connect(self, request: Request, agent: Agent, call: Call, attempt: int) -> str:
         # With the attempt in it, no two tokens of a call are the same: each opens one stream.
@@ -241,15 +266,17 @@ class Phone:
     async def stream(self, websocket: WebSocket) -> None:
         """The stream of a call that the webhook has answered; its `start` must show the call's token."""
         if not self._signed(websocket, [], scheme="ws"):
+            if too_many := self._too_many(websocket):
+                await websocket.send_denial_response(too_many)
+                return
             logger.info("a stream's handshake is not signed by Twilio; its token will tell")
         await self._serve(websocket, self._by_token)
 
     async def bin_stream(self, websocket: WebSocket) -> None:
         """A stream that a TwiML Bin opened, on a path of an agent's; here the handshake must be signed."""
         if not self._signed(websocket, [], scheme="ws"):
-            self.live.metrics.calls_refused.labels("signature").inc()
-            logger.warning("a stream was refused: its handshake is not signed by Twilio")
-            await websocket.close()  # Before it is accepted, this is a 403.
+            refusal = PlainTextResponse("the signature is missing or wrong", 403)
+            await websocket.send_denial_response(self._refused(websocket, "signature", refusal))
             return
         await self._serve(websocket, self._by_path)
 
@@ -268,7 +295,7 @@ class Phone:
 
     async def _turn_away(self, line: Socket, reason: LineRefused) -> None:
         logger.warning("a stream was refused: %s", reason)
-        self.live.metrics.calls_refused.labels("stream").inc()
+        self.live.metrics.calls_refused.labels(reason.reason).inc()
         await closed(line, reason.code, within=self.live.timing.close)
 
     def _by_token(self, websocket: WebSocket, started: twilio.Started) -> Session:
@@ -286,23 +313,26 @@ class Phone:
         agent = self.live.dialplan.agents.get(name)
         if agent is None:
             raise LineRefused(f"there is no agent {name} any more")
-        # It landed in another process, or came late: the call begins here.
-        return self._begin(agent, started, attempt)
+        # It landed in another process, or came late: the call, which was let in there, begins here.
+        return self._begin(agent, started, attempt, admitted=True)
 
     def _by_path(self, websocket: WebSocket, started: twilio.Started) -> Session:
         route = self.live.dialplan.answer_stream(websocket.url.path, started.parameters.get("to", ""))
         if route is None:
             raise LineRefused("no agent on this path answers the number in its parameter to")
-        if self.live.draining or self.live.is_full(route.agent):
-            raise LineRefused("draining" if self.live.draining else "full", 1013)
-        return self._begin(route.agent, started, attempt=1)
+        admitted = self.live.find(started.call_sid) is not None
+        if not admitted:
+            self._admit(started.account_sid)
+        return self._begin(route.agent, started, attempt=1, admitted=admitted)
 
-    def _begin(self, agent: Agent, started: twilio.Started, attempt: int) -> Session:
-        if self.live.find(started.call_sid) is not None:
-            raise LineRefused("the call has a stream already")
+    def _begin(self, agent: Agent, started: twilio.Started, attempt: int, *, admitted: bool) -> Session:
+        if older := self.live.find(started.call_sid):
+            # Twilio has given the older stream up, though its socket does not know yet: a call has one at a time.
+            attempt = max(attempt, older.attempt + 1)
+            older.end(End.LINE_LOST)
         facts = {name: started.parameters.get(name, "") for name in CARRIED}
         params = {name: value for name, value in started.parameters.items() if name not in (*CARRIED, *_OURS)}
-        return self.live.begin(agent, _call(started.call_sid, facts, params, agent), attempt=attempt)
+        return self.live.begin(agent, _call(started.call_sid, facts, params, agent), attempt=attempt, admitted=admitted)
 
 
 class _Door:

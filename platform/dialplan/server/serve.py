@@ -22,6 +22,11 @@ try:
 except ImportError:  # There is no picows for this platform.
     Upgrade = None  # type: ignore[assignment, misc]
 
+try:
+    from dialplan.server.entrance import Entrance
+except ImportError:  # There is no httptools for this platform.
+    Entrance = None  # type: ignore[assignment, misc]
+
 from dialplan.errors import ConfigError
 from dialplan.server.app import application
 from dialplan.server.live import WAIT, Drain, Live
@@ -114,10 +119,12 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                http="auto" if Entrance is None else Entrance,
                 ws=Upgrade if directly and Upgrade is not None else "websockets-sansio",
                 ws_max_size=MAX_MESSAGE,
                 # Speech does not shrink; Twilio does not offer it, and others shall not cost us the work.
                 ws_per_message_deflate=False,
+                forwarded_allow_ips=list(live.environment.trusted_proxies),
                 timeout_graceful_shutdown=3,
             )
         )

@@ -12,7 +12,7 @@ from dialplan.config.yaml.source import Node
 _Path = tuple[str | int, ...]
 
 #: Keys whose texts are templates.
-_TEMPLATES = ("prompt", "greeting", "notice", "resumed")
+_TEMPLATES = ("prompt", "greeting", "notice", "busy", "resumed")
 #: Keys of Deepgram's Settings whose texts reach the model or the caller.
 _HEARD_IN_SETTINGS = ("prompt", "greeting", "context", "description", "message", "content")
 
@@ -29,7 +29,7 @@ def check(reading: Reading) -> None:
             reading.problem("W202", node.place, "{{ }} is not filled in here, and is taken as it stands", _WHERE)
 
 
-_WHERE = "it is in prompt, greeting, notice, resumed, fallback, http, and in what an agent says in a rehearsal"
+_WHERE = "it is in prompt, greeting, notice, busy, resumed, fallback, http, and in what an agent says in a rehearsal"
 
 
 def _check_secrets(reading: Reading, path: _Path, node: Node) -> None:

@@ -1,0 +1,59 @@
+"""How late the event loop is, and with it everybody's audio. A timer that is to come ten times a second tells."""
+
+import asyncio
+from collections import deque
+from types import TracebackType
+from typing import Self
+
+from dialplan.metrics import Metrics
+
+#: Seconds between two looks, and how many of them count: the last two seconds.
+BEAT = 0.1
+BEATS = 20
+
+#: A frame is 20 ms of audio. One that is later than that is heard as a gap where the network has used up the rest.
+LATE_SECONDS = 0.02
+
+#: So many late ones are more than a pause for breath.
+MANY = BEATS // 4
+
+
+class Lateness:
+    """A context manager: looks while it is entered.
+
+    Args:
+        metrics: are told every delay.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._delays: deque[float] = deque(maxlen=BEATS)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> Self:
+        self._wait()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    @property
+    def is_late(self) -> bool:
+        """Whether frames run late: not once, but again and again."""
+        return sum(delay > LATE_SECONDS for delay in self._delays) >= MANY
+
+    def note(self, delay: float) -> None:
+        """The loop was late by so many seconds."""
+        self._delays.append(delay)
+        self._metrics.loop_late_seconds.observe(delay)
+
+    def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(BEAT, self._beat, loop.time() + BEAT)
+
+    def _beat(self, due: float) -> None:
+        self.note(max(asyncio.get_running_loop().time() - due, 0.0))
+        self._wait()
