@@ -15,7 +15,9 @@ def test_unless_said_otherwise_there_is_no_limit_and_only_this_machine_is_a_prox
 
 
 def test_limits_and_proxies_are_read() -> None:
-    told = environment({**ENOUGH, "DEEPGRAM_MAX_SESSIONS": "45", "TRUSTED_PROXIES": "10.0.0.5, fd00::/8 192.168.0.0/16"})
+    told = environment(
+        {**ENOUGH, "DEEPGRAM_MAX_SESSIONS": "45", "TRUSTED_PROXIES": "10.0.0.5, fd00::/8 192.168.0.0/16"}
+    )
 
     assert told.deepgram_sessions == 45
     assert told.trusted_proxies == ("10.0.0.5", "fd00::/8", "192.168.0.0/16")
