@@ -16,6 +16,7 @@ from dialplan.facts import Call
 from dialplan.metrics import Metrics
 from dialplan.server.admission import Admission
 from dialplan.server.lateness import BEAT, BEATS, MANY, Lateness
+from dialplan.server.ledger import Ledger
 from dialplan.server.rates import MOST, Rates
 from dialplan.server.seats import Folder, Memory, Seats
 from tests.server.test_phone import form, post
@@ -31,9 +32,12 @@ async def never(session: ScriptedSession) -> None:
 
 
 @asynccontextmanager
-async def world_of(tmp_path: Path, admission: Admission | None = None, **agents: str) -> AsyncIterator[World]:
+async def world_of(
+    tmp_path: Path, admission: Admission | None = None, ledger: Ledger | None = None, **agents: str
+) -> AsyncIterator[World]:
     loading = project(tmp_path, **agents)
-    async with speech_service(never) as service, server_for(loading, service.url, admission=admission) as world:
+    options = {"admission": admission, "ledger": ledger}
+    async with speech_service(never) as service, server_for(loading, service.url, **options) as world:
         yield world
 
 

@@ -171,8 +171,10 @@ class Phone:
 
     def _fresh_answer(self, request: Request, form: Mapping[str, str], attempt: int, known: Recollection | None) -> str:
         session = self.live.awaited(form["CallSid"], attempt if known and known.heard else 1)
-        if session is not None:
+        if session is not None and session.waiting:
             return self._connect(request, session.agent, session.call, attempt)
+        if session is not None:
+            return self._replayed("the caller is on the line")
         if self.live.moving and attempt == 1:
             return twiml.redirect(f"{self._public(request, 'http')}/twilio/voice{twiml.RETRIED}")
         agent = self._agent(form, attempt, known)
@@ -189,6 +191,12 @@ class Phone:
         except LineBusy as exc:
             return self._turned_away(exc, agent, call)
         return self._connect(request, agent, call, attempt)
+
+    def _replayed(self, why: str) -> str:
+        """Twilio's signature bears no time: somebody may have kept what it once signed, and get a stream by it."""
+        logger.warning("a webhook was refused that was signed for an earlier moment: %s", why)
+        self.live.metrics.calls_refused.labels("replayed").inc()
+        return twiml.hang_up()
 
     def _admit(self, account: str) -> None:
         """Whether new calls of an account are taken at all. Who was answered before is on the line, and is not asked.
@@ -237,6 +245,10 @@ class Phone:
     async def _after_stream(self, request: Request, form: Mapping[str, str]) -> str:
         if form.get("CallStatus", "in-progress") != "in-progress":
             return twiml.hang_up()
+        asked = request.query_params.get("attempt")
+        session = self.live.find(form["CallSid"])
+        if session is not None and asked is not None and _number(asked) < session.attempt:
+            return self._answer(request, form, _number(asked) + 1)  # That stream ended long ago, and this was answered.
         end, known = await self.live.settled_end(form["CallSid"]), None
         if end is None or end in GOES_ON:
             known = await self.live.recall(form["CallSid"])
@@ -247,7 +259,7 @@ class Phone:
             return twiml.hang_up()
         # The caller is still there and was not said goodbye to: the stream broke or never came through, or the process
         # was lost that led the call.
-        before = max(_number(request.query_params.get("attempt", "1")), known.attempt if known else 0)
+        before = max(_number(asked or "1"), known.attempt if known else 0)
         broken = known.broken if known else before
         return self._answer(request, form, before + 1, known) if broken < MAX_ATTEMPTS else self._fallback(form, known)
 
