@@ -26,6 +26,9 @@ SOME_CALLS = 150
 ROUND_CALLS = 50
 ENDURANCE_MINUTES = 2.0
 
+#: Calls that come to half a core, and how many in a second.
+OFFERED_CALLS, OFFERED_PER_SECOND = 600, 30.0
+
 Row = dict[str, Any]
 
 
@@ -136,6 +139,18 @@ async def endurance(plan: Plan, before: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
+async def overload(plan: Plan, before: Mapping[str, Any]) -> list[Row]:
+    """What callers on the line hear while more come than the server can carry."""
+    rows = []
+    for repeat in range(plan.repeats):
+        for bridge in (PRODUCT, TEXTBOOK):
+            seen = await plan.bench.flooded(bridge, OFFERED_CALLS, OFFERED_PER_SECOND)
+            told = f"{seen.result.hung_up} of {OFFERED_CALLS} refused, p99 {seen.result.up.latency.p99:.1f} ms"
+            plan.tell(f"overload, repeat {repeat + 1}: {bridge.name} {told}")
+            rows.append({"repeat": repeat, **asdict(seen)})
+    return rows
+
+
 EXPERIMENTS: Mapping[str, Callable[[Plan, Mapping[str, Any]], Awaitable[list[Row]]]] = {
     "capacity": capacity,
     "cost": cost,
@@ -143,6 +158,7 @@ EXPERIMENTS: Mapping[str, Callable[[Plan, Mapping[str, Any]], Awaitable[list[Row
     "greeting": greeting,
     "webhook": webhook,
     "endurance": endurance,
+    "overload": overload,
     "workers": workers,
 }
 

@@ -90,18 +90,36 @@ class Load:
     @asynccontextmanager
     async def calling(self, url: str) -> AsyncIterator["Load"]:
         """While the calls are on the line. The garbage collector waits: it would hold up everybody's audio."""
+        async with self._talking():
+            await self._connect(url)
+            self._begin()
+            yield self
+
+    @asynccontextmanager
+    async def coming(self, url: str, per_second: float) -> AsyncIterator[asyncio.Task[None]]:
+        """While more and more calls come in, so many in a second, beside those that talk already. The task ends when
+        the last one has come."""
+        async with self._talking():
+            self._begin()
+            coming = asyncio.create_task(self._come(url, per_second))
+            yield coming
+            await coming
+
+    @asynccontextmanager
+    async def _talking(self) -> AsyncIterator[None]:
         allow_many_sockets()
         try:
-            await self._connect(url)
-            gc.collect()
-            gc.disable()
-            self._began = now()
-            self._tick()
-            yield self
+            yield
         finally:
             self._stopped = True
             gc.enable()
             await self._hang_up()
+
+    def _begin(self) -> None:
+        gc.collect()
+        gc.disable()
+        self._began = now()
+        self._tick()
 
     def open_window(self) -> None:
         """What happens from now on counts."""
@@ -143,6 +161,13 @@ class Load:
             opening = (picows.ws_connect(lambda call=call: PhoneEnd(call), url) for call in some)
             # One that is refused is counted when the window closes.
             await asyncio.gather(*opening, return_exceptions=True)
+
+    async def _come(self, url: str, per_second: float) -> None:
+        opening = []
+        for number, call in enumerate(self.calls):
+            await asyncio.sleep(max(self._began + number / per_second - now(), 0.0))
+            opening.append(asyncio.ensure_future(picows.ws_connect(lambda call=call: PhoneEnd(call), url)))
+        await asyncio.gather(*opening, return_exceptions=True)
 
     async def _hang_up(self) -> None:
         for call in self.calls:

@@ -106,12 +106,14 @@ class Bench:
             await asyncio.sleep(self.warm_up)
             yield load
 
-    async def window(self, server: Server, load: Load, idle: float) -> Observation:
-        """What can be seen of a server and its load within the window."""
+    async def window(
+        self, server: Server, load: Load, idle: float, until: "asyncio.Task[None] | None" = None
+    ) -> Observation:
+        """What can be seen of a server and its load within the window: until something is over, or for some seconds."""
         server.look()
         cpu = -server.cpu()
         load.open_window()
-        await asyncio.sleep(self.seconds)
+        await (until or asyncio.sleep(self.seconds))
         load.close_window()
         cpu += server.cpu()
         result = await load.result()
@@ -125,6 +127,16 @@ class Bench:
             loaded_mb=server.memory(),
             result=result,
         )
+
+    async def flooded(self, bridge: Bridge, calls: int, per_second: float) -> Observation:
+        """A server that has half of its core, and gets more calls than that can carry: the second half of the time in
+        which they come."""
+        with servers.running(bridge, self.service.url, self.server_core) as server, servers.spinning(self.server_core):
+            idle, load = server.memory(), Load(calls)
+            self.service.calls = load.calls
+            async with load.coming(server.stream, per_second) as coming:
+                await asyncio.sleep(calls / per_second / 2)
+                return await self.window(server, load, idle, until=coming)
 
     async def capacity(self, bridge: Bridge, near: int = 80) -> Capacity:
         """Search from a number that it may be near to: first by ever larger steps, then between the last two."""

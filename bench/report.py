@@ -29,6 +29,7 @@ def tables(results: dict[str, Any]) -> str:
         "greeting": ("From `start` to the first audio", greeting),
         "webhook": ("The webhook", webhook),
         "endurance": ("Calls one after another", endurance),
+        "overload": ("More calls than it can carry", overload),
         "workers": ("Two processes", workers),
     }
     parts = [f"## {title}\n\n{make(results[name])}" for name, (title, make) in makers.items() if results.get(name)]
@@ -135,6 +136,20 @@ def endurance(rows: Sequence[Row]) -> str:
     marks = [rows[0], rows[1], rows[len(rows) // 2], rows[-1]]
     lines = [[str(row["calls"]), f"{row['idle_mb']:.1f} MB", f"{row['loaded_mb']:.1f} MB"] for row in marks]
     return table(["calls so far", "when they have ended", "while the last ones were on the line"], lines)
+
+
+def overload(rows: Sequence[Row]) -> str:
+    """Those on the line while more come."""
+    head = ["", "came", "taken", "caller → agent p50 / p99", "agent → caller p50 / p99", "barge-in p50 / p99"]
+    lines = []
+    for name in bridges(rows):
+        mine = of(rows, name)
+        taken = middle(mine, "calls") - middle([row["result"] for row in mine], "hung_up")
+        found = [[measure(row) for row in mine] for measure in WAYS.values()]
+        ways = [f"{middle(spreads, 'p50'):.1f} / {middle(spreads, 'p99'):.1f} ms" for spreads in found]
+        lines.append([name, f"{middle(mine, 'calls'):.0f}", f"{taken:.0f}", *ways])
+    late = max(row["result"]["lateness"]["p99"] for row in rows)
+    return f"{table(head, lines)}\n\nThe load itself was at most {late:.1f} ms late (p99)."
 
 
 def workers(rows: Sequence[Row]) -> str:

@@ -110,6 +110,18 @@ def running(bridge: Bridge, service: str, core: int | None = None) -> Iterator[S
             _stop(process)
 
 
+@contextmanager
+def spinning(core: int | None) -> Iterator[None]:
+    """While somebody else computes on that core."""
+    neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        pin(neighbour.pid, core)
+        yield
+    finally:
+        neighbour.kill()
+        neighbour.wait()
+
+
 def pin(pid: int, core: int | None) -> None:
     """Keep a process on one core; None gives it all of them back."""
     if CORES:
