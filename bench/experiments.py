@@ -27,7 +27,7 @@ ROUND_CALLS = 50
 ENDURANCE_MINUTES = 2.0
 
 #: Calls that come to half a core, and how many in a second.
-OFFERED_CALLS, OFFERED_PER_SECOND = 600, 30.0
+OFFERED_CALLS, OFFERED_PER_SECOND = 500, 10.0
 
 Row = dict[str, Any]
 

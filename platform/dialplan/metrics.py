@@ -64,7 +64,7 @@ class Metrics:
         )
         self.loop_late_seconds = Histogram(
             "dialplan_loop_late_seconds",
-            "How late the event loop is, and with it all audio; looked at ten times a second.",
+            "How late the event loop is, and with it all audio; looked at twenty times a second.",
             buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.5),
             registry=self.registry,
         )

@@ -144,7 +144,7 @@ def test_one_pause_is_not_late_and_what_was_late_is_forgotten(lateness: Lateness
     lateness.note(5.0)
     assert not lateness.is_late
     for _ in range(MANY):
-        lateness.note(0.021)
+        lateness.note(0.011)
     assert lateness.is_late
     for _ in range(BEATS):
         lateness.note(0.001)
