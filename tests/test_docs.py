@@ -75,6 +75,17 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def test_every_defence_is_shown_by_a_test() -> None:
+    page = (ROOT / "docs" / "security.md").read_text()
+    rows = [row for row in page.splitlines() if row.startswith("|") and not row.startswith(("|---", "| threat "))]
+
+    for row in rows:
+        shown = re.findall(r"`(tests/[^`]+\.py)::(test_\w+)`", row.rpartition("|")[0].rpartition("|")[2])
+        assert shown, row
+        for file, name in shown:
+            assert f"def {name}(" in (ROOT / file).read_text(), f"{file}::{name}"
+
+
 def test_the_readmes_agent_and_plugin_work(tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text()
     agent = next(block for block in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "agents/bakery" in block)
