@@ -1,4 +1,4 @@
-"""A PostgreSQL that hangs without closing: it takes connections, or has them, and says nothing."""
+"""A PostgreSQL that takes connections, or has them, and says nothing; and drivers that raise what nobody expects."""
 
 import asyncio
 import contextlib
@@ -81,3 +81,24 @@ async def test_when_a_server_falls_silent_in_its_connections_what_waits_is_writt
                 assert (await journal.recall("CA1")) is not None
 
     assert lost(metrics) == 0
+
+
+async def test_what_nobody_expects_of_a_driver_costs_no_call_anything_and_ends_no_writer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asyncpg's own answer to a server that lets it in and does not say its version."""
+
+    async def connect(*_: object, **__: object) -> object:
+        raise AttributeError("server_version")
+
+    monkeypatch.setattr("asyncpg.connect", connect)
+    database, metrics = database_of("postgresql://ann@127.0.0.1:1/calls", tmp_path, tmp_path), Metrics()
+    async with Journal(database, metrics, HASTY) as journal:
+        tell(journal, call_of(), *WHOLE)
+        await until_failed(caplog)
+        with pytest.raises(JournalError, match="cannot be asked"):
+            await journal.recall("CA1")
+        assert metrics.registry.get_sample_value("dialplan_journal_waiting") == len(WHOLE)
+
+    with pytest.raises(JournalError, match="cannot be asked"):  # Nobody is left who could ask.
+        await journal.recall("CA1")

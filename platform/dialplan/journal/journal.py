@@ -18,7 +18,6 @@ from dialplan.call.record import Began, Ended, Entry
 from dialplan.errors import JournalError
 from dialplan.facts import Call
 from dialplan.journal.address import Database
-from dialplan.journal.engines import TROUBLE
 from dialplan.journal.rows import Noted
 from dialplan.journal.store import Store, told
 from dialplan.journal.writer import Pace, Writer
@@ -83,10 +82,11 @@ class Journal:
         Raises:
             JournalError: the database cannot tell now.
         """
+        asking = self._store.recall(call_id, before)
         try:
-            asking = self._store.recall(call_id, before)
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asking, self._loop))
-        except TROUBLE as exc:
+        except Exception as exc:
+            asking.close()  # Where there is no loop any more, nobody has begun with it.
             raise JournalError(f"{self._store.database.shown} cannot be asked: {told(exc)}") from exc
 
     async def written(self) -> None:

@@ -101,7 +101,7 @@ class Writer:
                 await self._write(self._batch)
                 self._batch = []
                 await self._sweep()
-        except TROUBLE as exc:
+        except Exception as exc:  # noqa: BLE001 -- drivers raise what nobody expects; the thread must live
             await self._failed(exc)
         else:
             self._succeeded()
@@ -118,8 +118,8 @@ class Writer:
 
     async def _write(self, batch: Sequence[Noted]) -> None:
         """One entry that no database takes must not keep back the others: it is looked for by halves."""
+        await self._store.ready()  # What is raised here blames no entry.
         if not batch:
-            await self._store.ready()
             return
         try:
             await self._store.write(batch)
@@ -151,7 +151,7 @@ class Writer:
         self._pause = min(max(self._pause * 2, self._pace.retry), self._pace.retry_most)
         if self._failures == 2:  # Once is usual: somebody else writes, a connection has grown old.
             logger.error("records cannot be written to %s (%s); calls go on", self._store.database.shown, told(exc))
-        with contextlib.suppress(*TROUBLE):
+        with contextlib.suppress(Exception):
             await self._store.reopen()
 
     def _succeeded(self) -> None:
