@@ -41,7 +41,7 @@ class Journal:
         self._writer = Writer(self._store, self._pace, metrics)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-        metrics.journal_waiting.set_function(lambda: self._writer.left)
+        metrics.journal_waiting.set_function(lambda: len(self._writer.waiting))
 
     async def __aenter__(self) -> Self:
         self._thread.start()
@@ -52,7 +52,7 @@ class Journal:
     ) -> None:
         self._tell(self._writer.close)
         await asyncio.to_thread(self._thread.join, self._pace.flush + 1.0)
-        if left := self._writer.left:
+        if left := len(self._writer.waiting):
             self._metrics.journal_lost.inc(left)
             logger.error("%d entries of records could not be written, and are lost", left)
 
@@ -92,18 +92,16 @@ class Journal:
     async def written(self) -> None:
         """Wait until all that was observed so far is in the database; no longer than a moment, and not for one that
         is in trouble."""
+        writer, last = self._writer, self._writer.waiting.put_in
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(WRITTEN_SECONDS):
-                while self._writer.left:  # noqa: ASYNC110 -- another thread writes
+                while writer.waiting.gone < last and not writer.in_trouble:  # noqa: ASYNC110 -- another thread writes
                     await asyncio.sleep(self._pace.gather / 4)
 
     def _put(self, noted: Noted) -> None:
         writer = self._writer
-        writer.waiting.append(noted)
-        if len(writer.waiting) > self._pace.bound:
-            with contextlib.suppress(IndexError):  # The writer has just taken all.
-                writer.waiting.popleft()
-                self._metrics.journal_lost.inc()
+        if lost := writer.waiting.put(noted):
+            self._metrics.journal_lost.inc(lost)
         if not writer.awake:
             writer.awake = True
             self._tell(writer.wake)
