@@ -289,7 +289,7 @@ def test_a_call_that_was_moved_goes_on_without_a_word() -> None:
 
 def test_a_caller_who_has_heard_nothing_yet_is_greeted() -> None:
     conversation = dialled()
-    conversation.carry_on(Recollection("a", 1, None, heard=False, past=PAST))
+    conversation.carry_on(Recollection("a", 1, None, heard=0, past=PAST))
 
     assert again(conversation, 0.3)[0] == SendSettings(Opening.GREETING, ())
 
@@ -314,8 +314,8 @@ def test_what_is_known_here_can_be_told_to_another_process() -> None:
     conversation.speech_event(request(call("lookup", "a")), 2.1)
 
     past = (Spoken(Role.ASSISTANT, "Hello, this is the shop."), Spoken(Role.USER, "Look it up."))
-    assert conversation.recollection("shop", 2, End.LINE_LOST) == Recollection(
-        "shop", 2, End.LINE_LOST, True, past, (Called("a", "lookup", "{}", ""),), 2
+    assert conversation.recollection("shop", 2, End.LINE_LOST, broken=1) == Recollection(
+        "shop", 2, End.LINE_LOST, 2, past, (Called("a", "lookup", "{}", ""),), 1
     )
 
 

@@ -149,10 +149,11 @@ class Conversation:
         self._running[begun.id] = _Running(request, function, None, orphaned=True)
         return [Run(request, function)]
 
-    def recollection(self, agent: str, attempt: int, end: End) -> Recollection:
+    def recollection(self, agent: str, attempt: int, end: End, broken: int) -> Recollection:
         """What this process knows of the call, for whoever carries it on."""
         unfinished = tuple(_called(one.request, "") for one in self._running.values())
-        return Recollection(agent, attempt, end, self._opened, tuple(self._history), unfinished, attempt)
+        heard = attempt if self._opened else 0
+        return Recollection(agent, attempt, end, heard, tuple(self._history), unfinished, broken)
 
     def is_quiet(self, now: float) -> bool:
         """Nobody speaks or waits for an answer, and nothing is at work: another process could carry the call on."""

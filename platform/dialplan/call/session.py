@@ -20,7 +20,7 @@ from dialplan.call.actions import Action
 from dialplan.call.alarm import Alarm
 from dialplan.call.conversation import Conversation
 from dialplan.call.functions import Functions
-from dialplan.call.history import Recollection
+from dialplan.call.history import LONG, Recollection
 from dialplan.call.record import End, Entry, Record
 from dialplan.call.services import Services
 from dialplan.call.sockets import DEAF, NOBODY, Dial, Listener, Socket, closed
@@ -113,6 +113,7 @@ class Session:
         self._observe = observe
         self._over = over
         self.attempt = attempt
+        self._broken_before = attempt - 1  # As long as nobody knows better.
         self._recall = recall
         self._written = written
         self._started = monotonic()
@@ -171,7 +172,8 @@ class Session:
 
     def recollection(self, end: End) -> Recollection:
         """What is known of the call here, for whoever carries it on."""
-        return self._conversation.recollection(self.agent.name, self.attempt, end)
+        broken = self._broken_before + 1 if monotonic() - self._started < LONG else 0
+        return self._conversation.recollection(self.agent.name, self.attempt, end, broken)
 
     def end(self, end: End) -> None:
         """End the call from outside, for a reason of the process's own."""
@@ -199,6 +201,7 @@ class Session:
     async def _begin(self) -> None:
         known = await self._recall() if self._recall is not None else None
         if known is not None:
+            self._broken_before = known.broken
             self._happen(self._conversation.carry_on(known))
         if not self._hung_up.is_set():
             self._converse(after=0.0)
