@@ -1,5 +1,6 @@
 """What is answered when a stream has ended, by what is on record of the call."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -7,13 +8,16 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from dialplan.call import record
-from dialplan.call.record import End
+from dialplan.call.history import Recollection
+from dialplan.call.record import End, Entry
+from dialplan.facts import Call
 from dialplan.journal.address import Database
 from dialplan.journal.journal import Journal
 from dialplan.metrics import Metrics
+from dialplan.rehearsal.phone import placed
 from tests.journal.calling import QUICK, began, call_of, tell
 from tests.server.test_phone import form, never, post
-from tests.world import AGENT, World, project, server_for, speech_service
+from tests.world import AGENT, CALLER, NUMBER, Ear, ScriptedSession, World, project, server_for, speech_service
 
 
 @pytest.fixture
@@ -76,3 +80,42 @@ async def test_a_call_that_has_come_and_gone_here_is_over_when_another_process_h
     await journal.written()
 
     assert await asked(world, 2) == "Hangup"
+
+
+class Slow:
+    """Records that take their time."""
+
+    def __init__(self) -> None:
+        self.waited_for = asyncio.Event()
+        self.done = asyncio.Event()
+
+    def observe(self, call: Call, entry: Entry) -> None:
+        pass
+
+    async def recall(self, call_id: str, before: int | None = None) -> Recollection | None:
+        return None
+
+    async def written(self) -> None:
+        self.waited_for.set()
+        await self.done.wait()
+
+
+async def test_after_a_goodbye_the_line_stays_open_until_another_process_can_read_that_it_was_one(
+    tmp_path: Path,
+) -> None:
+    async def script(session: ScriptedSession) -> None:
+        await session.open()
+        await session.request("end_call")
+        await session.message("FunctionCallResponse")
+        await session.say(bytes(160))
+
+    slow = Slow()
+    async with speech_service(script) as service:
+        async with server_for(project(tmp_path, a=AGENT), service.url, records=slow) as world:
+            async with asyncio.timeout(10), placed(world.account, NUMBER, CALLER, Ear()) as caller:
+                await slow.waited_for.wait()
+                assert caller.connected.is_set()
+                slow.done.set()
+                await caller.over.wait()
+
+    assert "Hangup" in caller.documents[-1]

@@ -40,6 +40,10 @@ Given = TypeVarTuple("Given")
 KEPT_BYTES = 16_000
 
 
+#: Ends that were not decided here.
+_KNOWN_TO_TWILIO = (End.CALLER, End.LINE_LOST, End.NEVER_CAME)
+
+
 class _Kept:
     """What the caller said while nobody listened: the last two seconds of it."""
 
@@ -186,8 +190,8 @@ class Session:
                 group.create_task(self._walled(self._begin()))
                 self._alarm.look()
                 await self._until_hung_up()
-                if self.record.end is End.MOVED and self._written is not None:
-                    await self._written()  # Twilio will ask another process before ours has closed its own eyes.
+                if self.record.end not in _KNOWN_TO_TWILIO and self._written is not None:
+                    await self._written()  # Twilio asks what comes next within a moment, and maybe another process.
                 # The caller first: the speech service may take its time to say goodbye.
                 await self._close_line()
                 raise _Over
