@@ -289,7 +289,7 @@ def test_a_call_that_was_moved_goes_on_without_a_word() -> None:
 
 def test_a_caller_who_has_heard_nothing_yet_is_greeted() -> None:
     conversation = dialled()
-    conversation.carry_on(Recollection("a", 1, None, heard=False, past=PAST))
+    conversation.carry_on(Recollection("a", 1, None, heard=0, past=PAST))
 
     assert again(conversation, 0.3)[0] == SendSettings(Opening.GREETING, ())
 
@@ -314,30 +314,9 @@ def test_what_is_known_here_can_be_told_to_another_process() -> None:
     conversation.speech_event(request(call("lookup", "a")), 2.1)
 
     past = (Spoken(Role.ASSISTANT, "Hello, this is the shop."), Spoken(Role.USER, "Look it up."))
-    assert conversation.recollection("shop", 2, End.LINE_LOST, 3.0) == Recollection(
-        "shop", 2, End.LINE_LOST, True, past, (Called("a", "lookup", "{}", ""),), 2
+    assert conversation.recollection("shop", 2, End.LINE_LOST, broken=1) == Recollection(
+        "shop", 2, End.LINE_LOST, 2, past, (Called("a", "lookup", "{}", ""),), 1
     )
-
-
-@pytest.mark.parametrize(
-    ("known", "seconds", "broken"),
-    [
-        (Recollection("shop", 6, End.MOVED), 5.0, 1),
-        (Recollection("shop", 6, None, broken=1), 5.0, 2),
-        (Recollection("shop", 6, None, broken=2), 61.0, 0),
-        (None, 5.0, 7),
-    ],
-    ids=["handed over", "lost before", "long ago", "nobody can tell"],
-)
-def test_losses_in_a_row_are_counted_and_not_how_often_a_call_was_handed_over(
-    known: Recollection | None, seconds: float, broken: int
-) -> None:
-    """Whoever was handed over in six deploys is not given up at the first loss."""
-    conversation = dialled()
-    if known:
-        conversation.carry_on(known)
-
-    assert conversation.recollection("shop", 7, End.LINE_LOST, seconds).broken == broken
 
 
 def test_a_moment_is_quiet_when_nobody_speaks_and_nothing_is_at_work() -> None:

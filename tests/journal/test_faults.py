@@ -15,6 +15,7 @@ from dialplan.call import record
 from dialplan.errors import JournalError
 from dialplan.journal.address import Database
 from dialplan.journal.address import database as database_of
+from dialplan.journal.backlog import OVERHEAD
 from dialplan.journal.engines import opened
 from dialplan.journal.journal import Journal
 from dialplan.journal.writer import Pace
@@ -108,7 +109,7 @@ async def test_a_folder_where_nothing_can_be_made_costs_only_the_records(
     (tmp_path / "var").write_text("A file where the folder should be.")
     database, metrics = Database("calls", file=tmp_path / "var" / "calls.db"), Metrics()
 
-    async with Journal(database, metrics, Pace(bound=5, batch=2, retry=0.01, flush=0.1)) as journal:
+    async with Journal(database, metrics, Pace(bound=5 * OVERHEAD, batch=2, retry=0.01, flush=0.1)) as journal:
         told = await until_failed(caplog)
         tell(journal, call_of(), *WHOLE)
         with pytest.raises(JournalError, match="calls cannot be asked"):

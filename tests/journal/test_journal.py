@@ -116,7 +116,7 @@ async def test_a_call_that_is_connected_again_is_one_record(database: Database) 
         None,
     )
     past = (Spoken(Role.USER, "One."), Spoken(Role.USER, "Two."))
-    assert found == Recollection("bakery", 2, None, past=past, broken=2)
+    assert found == Recollection("bakery", 2, None, heard=2, past=past, broken=2)
     assert await counted(database) == (1, 7)
 
 
@@ -132,7 +132,7 @@ async def test_what_a_caller_who_was_never_on_the_line_was_told_was_heard_by_nob
             await other.written()
             moved = await journal.recall("CA1")
 
-    assert unheard == Recollection("bakery", 1, None, heard=False)
+    assert unheard == Recollection("bakery", 1, None, heard=0)
     assert moved == Recollection("b", 1, End.MOVED, past=(Spoken(Role.ASSISTANT, "Hello!"),))
 
 

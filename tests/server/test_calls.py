@@ -294,6 +294,24 @@ async def test_a_caller_whose_stream_breaks_is_connected_again(tmp_path: Path) -
     assert len(service.sessions) == 2
 
 
+async def test_a_caller_whose_stream_breaks_now_and_then_is_connected_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lasts longer than a minute is no loss in a row; here everything does."""
+    monkeypatch.setattr("dialplan.call.session.LONG", 0.0)
+
+    async def script(session: ScriptedSession) -> None:
+        await session.open()
+        await session.say(TONE)
+
+    ear = Ear()
+    async with call(project(tmp_path, a=AGENT), script, ear) as (caller, _, _):
+        for times in range(1, 6):
+            await ear.until(lambda e, times=times: len(e.utterances) == times)  # type: ignore[misc]
+            await caller.vanish()
+        await ear.until(lambda e: len(e.utterances) == 6)
+
+
 async def test_a_caller_whose_stream_breaks_is_not_one_too_many_and_not_new(tmp_path: Path) -> None:
     async def script(session: ScriptedSession) -> None:
         await session.open()

@@ -18,6 +18,7 @@ from tests.faults.proxies import Proxy, standing
 from tests.journal.calling import kept
 from tests.journal.calling import until as until_so
 from tests.server.test_process import PUBLIC, Process, serving
+from tests.silence import silent
 from tests.world import AGENT, AUTH_TOKEN, CALLER, NUMBER, Ear, ScriptedSession, speech_service
 
 TONE = bytes(range(1, 161))
@@ -290,5 +291,28 @@ async def test_without_a_database_a_call_goes_on_from_the_beginning(tmp_path: Pa
             await ear.until(lambda e: len(e.utterances) == 1)
             processes[0].process.kill()
             await ear.until(lambda e: len(e.utterances) == 2)
+
+    assert service.sessions[-1].settings["agent"]["greeting"] == "Hello."
+
+
+async def test_a_database_that_takes_connections_and_says_nothing_holds_up_no_start_no_call_and_no_end(
+    tmp_path: Path,
+) -> None:
+    async def script(session: ScriptedSession) -> None:
+        await session.open()
+        await session.say(GREETING)
+
+    async with silent() as port, speech_service(script) as service:
+        write(tmp_path, {"agents/a.yaml": AGENT, ".env": f"DATABASE_URL=postgresql://ann@127.0.0.1:{port}/calls\n"})
+        async with several(tmp_path, service.url, 2) as (url, processes):
+            async with called(url) as (_, ear):
+                await ear.until(lambda e: len(e.utterances) == 1)
+                processes[0].process.kill()
+                # Twilio gives up after 15 seconds; whoever is asked asks the database twice, a second each.
+                async with asyncio.timeout(5):
+                    await ear.until(lambda e: len(e.utterances) == 2)
+            processes[1].process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(10):
+                assert await processes[1].ended() == 0
 
     assert service.sessions[-1].settings["agent"]["greeting"] == "Hello."

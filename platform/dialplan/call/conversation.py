@@ -28,7 +28,7 @@ from dialplan.call.actions import (
     StartListening,
 )
 from dialplan.call.attempts import Attempts
-from dialplan.call.history import LONG_SECONDS, Called, History, Recollection, Spoken
+from dialplan.call.history import Called, History, Recollection, Spoken
 from dialplan.call.record import BargedIn, End, Lost, Ran, Recovered, Said, Stopped
 from dialplan.call.timing import Timing
 from dialplan.config.model import Builtin, Endpoint, Function, Limits, OnInterrupt
@@ -106,7 +106,6 @@ class Conversation:
         self._configured = False  # It has the Settings.
         self._listening = False  # It takes audio.
         self._history = History()
-        self._broken_before: int | None = None  # Sessions in a row, up to this one; None where nobody could tell.
         self._opening = Opening.GREETING
         self._to_ask: list[str] = []  # As soon as it listens.
         self._asked_of_it = ""  # Comes back as the caller's words, and is none.
@@ -133,7 +132,6 @@ class Conversation:
 
     def carry_on(self, known: Recollection) -> list[Action]:
         """Another process has led the call so far: what it has kept of it. Comes before anything else."""
-        self._broken_before = known.broken
         if self._over or not known.heard:
             return []
         self._history = History(known.past)
@@ -151,12 +149,11 @@ class Conversation:
         self._running[begun.id] = _Running(request, function, None, orphaned=True)
         return [Run(request, function)]
 
-    def recollection(self, agent: str, attempt: int, end: End, now: float) -> Recollection:
-        """What this process knows of the call whose line is lost, for whoever carries it on."""
+    def recollection(self, agent: str, attempt: int, end: End, broken: int) -> Recollection:
+        """What this process knows of the call, for whoever carries it on."""
         unfinished = tuple(_called(one.request, "") for one in self._running.values())
-        before = attempt - 1 if self._broken_before is None else self._broken_before
-        broken = before + 1 if now - self._started < LONG_SECONDS else 0
-        return Recollection(agent, attempt, end, self._opened, tuple(self._history), unfinished, broken)
+        heard = attempt if self._opened else 0
+        return Recollection(agent, attempt, end, heard, tuple(self._history), unfinished, broken)
 
     def is_quiet(self, now: float) -> bool:
         """Nobody speaks or waits for an answer, and nothing is at work: another process could carry the call on."""

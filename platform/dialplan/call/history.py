@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from dialplan.call.record import End
 from dialplan.wire.deepgram import Role
 
-#: A session that was led for so many seconds before it was lost is no sign that the call takes its processes with it.
-LONG_SECONDS = 60.0
-
 #: Characters that are remembered; beyond that the oldest go. An hour's conversation would be a megabyte.
 MOST = 24_000
+
+#: A session that was led for so many seconds before it was lost is no sign that the call takes its processes with it.
+LONG = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class Recollection:
     """Which session of the call was the newest."""
     end: End | None
     """How that ended; None where it goes on, or its process was lost."""
-    heard: bool = True
-    """The caller has been on the line with the agent."""
+    heard: int = 1
+    """Which session was the newest that had the caller on the line; 0 where none had."""
     past: tuple[Past, ...] = ()
     """In order; nothing where transcripts are not kept."""
     unfinished: tuple[Called, ...] = ()

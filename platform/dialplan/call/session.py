@@ -20,7 +20,7 @@ from dialplan.call.actions import Action
 from dialplan.call.alarm import Alarm
 from dialplan.call.conversation import Conversation
 from dialplan.call.functions import Functions
-from dialplan.call.history import Recollection
+from dialplan.call.history import LONG, Recollection
 from dialplan.call.record import End, Entry, Record
 from dialplan.call.services import Services
 from dialplan.call.sockets import DEAF, NOBODY, Dial, Listener, Socket, closed
@@ -38,6 +38,10 @@ Given = TypeVarTuple("Given")
 
 #: Bytes of the caller's audio that are kept while the speech service is not ready: two seconds.
 KEPT_BYTES = 16_000
+
+
+#: Ends that were not decided here.
+_KNOWN_TO_TWILIO = (End.CALLER, End.LINE_LOST, End.NEVER_CAME)
 
 
 class _Kept:
@@ -113,6 +117,7 @@ class Session:
         self._observe = observe
         self._over = over
         self.attempt = attempt
+        self._broken_before = attempt - 1  # As long as nobody knows better.
         self._recall = recall
         self._written = written
         self._started = monotonic()
@@ -171,7 +176,8 @@ class Session:
 
     def recollection(self, end: End) -> Recollection:
         """What is known of the call here, for whoever carries it on."""
-        return self._conversation.recollection(self.agent.name, self.attempt, end, monotonic())
+        broken = self._broken_before + 1 if monotonic() - self._started < LONG else 0
+        return self._conversation.recollection(self.agent.name, self.attempt, end, broken)
 
     def end(self, end: End) -> None:
         """End the call from outside, for a reason of the process's own."""
@@ -184,8 +190,8 @@ class Session:
                 group.create_task(self._walled(self._begin()))
                 self._alarm.look()
                 await self._until_hung_up()
-                if self.record.end is End.MOVED and self._written is not None:
-                    await self._written()  # Twilio will ask another process before ours has closed its own eyes.
+                if self.record.end not in _KNOWN_TO_TWILIO and self._written is not None:
+                    await self._written()  # Twilio asks what comes next within a moment, and maybe another process.
                 # The caller first: the speech service may take its time to say goodbye.
                 await self._close_line()
                 raise _Over
@@ -199,6 +205,7 @@ class Session:
     async def _begin(self) -> None:
         known = await self._recall() if self._recall is not None else None
         if known is not None:
+            self._broken_before = known.broken
             self._happen(self._conversation.carry_on(known))
         if not self._hung_up.is_set():
             self._converse(after=0.0)

@@ -18,7 +18,6 @@ from dialplan.call.record import Began, Ended, Entry
 from dialplan.errors import JournalError
 from dialplan.facts import Call
 from dialplan.journal.address import Database
-from dialplan.journal.engines import TROUBLE
 from dialplan.journal.rows import Noted
 from dialplan.journal.store import Store, told
 from dialplan.journal.writer import Pace, Writer
@@ -42,7 +41,7 @@ class Journal:
         self._writer = Writer(self._store, self._pace, metrics)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-        metrics.journal_waiting.set_function(lambda: self._writer.left)
+        metrics.journal_waiting.set_function(lambda: len(self._writer.waiting))
 
     async def __aenter__(self) -> Self:
         self._thread.start()
@@ -53,7 +52,7 @@ class Journal:
     ) -> None:
         self._tell(self._writer.close)
         await asyncio.to_thread(self._thread.join, self._pace.flush + 1.0)
-        if left := self._writer.left:
+        if left := len(self._writer.waiting):
             self._metrics.journal_lost.inc(left)
             logger.error("%d entries of records could not be written, and are lost", left)
 
@@ -83,27 +82,26 @@ class Journal:
         Raises:
             JournalError: the database cannot tell now.
         """
+        asking = self._store.recall(call_id, before)
         try:
-            asking = self._store.recall(call_id, before)
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asking, self._loop))
-        except TROUBLE as exc:
+        except Exception as exc:
+            asking.close()  # Where there is no loop any more, nobody has begun with it.
             raise JournalError(f"{self._store.database.shown} cannot be asked: {told(exc)}") from exc
 
     async def written(self) -> None:
         """Wait until all that was observed so far is in the database; no longer than a moment, and not for one that
         is in trouble."""
+        writer, last = self._writer, self._writer.waiting.put_in
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(WRITTEN_SECONDS):
-                while self._writer.left:  # noqa: ASYNC110 -- another thread writes
+                while writer.waiting.gone < last and not writer.in_trouble:  # noqa: ASYNC110 -- another thread writes
                     await asyncio.sleep(self._pace.gather / 4)
 
     def _put(self, noted: Noted) -> None:
         writer = self._writer
-        writer.waiting.append(noted)
-        if len(writer.waiting) > self._pace.bound:
-            with contextlib.suppress(IndexError):  # The writer has just taken all.
-                writer.waiting.popleft()
-                self._metrics.journal_lost.inc()
+        if lost := writer.waiting.put(noted):
+            self._metrics.journal_lost.inc(lost)
         if not writer.awake:
             writer.awake = True
             self._tell(writer.wake)

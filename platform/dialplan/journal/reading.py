@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain, groupby, takewhile
 from typing import Any
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dialplan.call.history import LONG_SECONDS, Called, Past, Recollection, Spoken
+from dialplan.call.history import LONG, Called, Past, Recollection, Spoken
 from dialplan.call.record import End
 from dialplan.journal.rows import Kind, kept_number
 from dialplan.journal.tables import calls, entries
@@ -133,7 +133,7 @@ def recollected(kept: Sequence[Kept], before: int | None = None) -> Recollection
         agent=_first(newest, Kind.BEGAN, "agent", ""),
         attempt=max(map(_attempt, sessions)),
         end=_end_of(newest),
-        heard=bool(heard),
+        heard=_attempt(newest) if heard else 0,
         past=tuple(_past(chain.from_iterable(heard))),
         unfinished=tuple(_unfinished(kept)),
         broken=sum(1 for _ in takewhile(_is_broken, reversed(heard))),
@@ -141,7 +141,7 @@ def recollected(kept: Sequence[Kept], before: int | None = None) -> Recollection
 
 
 def _is_broken(session: Sequence[Kept]) -> bool:
-    return _end_of(session) in _BROKEN and session[-1].at - session[0].at < timedelta(seconds=LONG_SECONDS)
+    return _end_of(session) in _BROKEN and (session[-1].at - session[0].at).total_seconds() < LONG
 
 
 #: Ends after which somebody else has to carry the call on: its process was lost, or its line.

@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from dialplan.journal.backlog import Backlog
 from dialplan.journal.engines import TROUBLE
 from dialplan.journal.rows import Noted
 from dialplan.journal.store import NO_ROW, Store, is_of_rows, told
@@ -23,9 +23,11 @@ class Pace:
     gather: float = 0.02
     """What happens meanwhile is written in one transaction."""
     batch: int = 500
-    """Entries in one transaction."""
-    bound: int = 10_000
-    """Entries that wait."""
+    """Entries in one transaction,"""
+    batch_bytes: int = 2_000_000
+    """and how much they may be."""
+    bound: int = 32_000_000
+    """Bytes that wait."""
     retry: float = 0.1
     """Until the next try; twice as long after each."""
     retry_most: float = 5.0
@@ -38,10 +40,10 @@ class Pace:
 
 
 class Writer:
-    """Writes what waits. Lives in the journal's thread, but for `waiting`, `awake`, `days` and `left`."""
+    """Writes what waits. Lives in the journal's thread, but for `waiting`, `awake`, `days` and `in_trouble`."""
 
     def __init__(self, store: Store, pace: Pace, metrics: Metrics) -> None:
-        self.waiting: deque[Noted] = deque()
+        self.waiting = Backlog(pace.bound)
         self.awake = True
         """It will look at what waits without being woken."""
         self.days: Mapping[str, int | None] = {}
@@ -56,9 +58,9 @@ class Writer:
         self._failures = 0
 
     @property
-    def left(self) -> int:
-        """Entries that are not written yet."""
-        return len(self.waiting) + len(self._batch)
+    def in_trouble(self) -> bool:
+        """It cannot write now. Once is usual: somebody else writes, a connection has grown old."""
+        return self._failures > 1
 
     def wake(self) -> None:
         """There is something to write."""
@@ -76,7 +78,7 @@ class Writer:
             await self._rest()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._pace.flush):
-                while self.left:
+                while self.waiting:
                     await self._try()
                     await asyncio.sleep(min(self._pause, self._pace.retry))
         await self._store.reopen()
@@ -99,9 +101,10 @@ class Writer:
         try:
             async with asyncio.timeout(self._pace.attempt):
                 await self._write(self._batch)
+                self.waiting.done(self._batch)
                 self._batch = []
                 await self._sweep()
-        except TROUBLE as exc:
+        except Exception as exc:  # noqa: BLE001 -- drivers raise what nobody expects; the thread must live
             await self._failed(exc)
         else:
             self._succeeded()
@@ -110,16 +113,14 @@ class Writer:
         # In this order: who appends after this looks at `awake` after it, and wakes us.
         self.awake = False
         self._woken.clear()
-        while self.waiting and len(self._batch) < self._pace.batch:
-            with contextlib.suppress(IndexError):
-                self._batch.append(self.waiting.popleft())
-        if self.waiting:
+        self._batch = self._batch or self.waiting.take(self._pace.batch, self._pace.batch_bytes)
+        if self.waiting.any:
             self._woken.set()
 
     async def _write(self, batch: Sequence[Noted]) -> None:
         """One entry that no database takes must not keep back the others: it is looked for by halves."""
+        await self._store.ready()  # What is raised here blames no entry.
         if not batch:
-            await self._store.ready()
             return
         try:
             await self._store.write(batch)
@@ -149,12 +150,12 @@ class Writer:
     async def _failed(self, exc: Exception) -> None:
         self._failures += 1
         self._pause = min(max(self._pause * 2, self._pace.retry), self._pace.retry_most)
-        if self._failures == 2:  # Once is usual: somebody else writes, a connection has grown old.
+        if self._failures == 2:
             logger.error("records cannot be written to %s (%s); calls go on", self._store.database.shown, told(exc))
-        with contextlib.suppress(*TROUBLE):
+        with contextlib.suppress(Exception):
             await self._store.reopen()
 
     def _succeeded(self) -> None:
-        if self._failures > 1:
+        if self.in_trouble:
             logger.info("records are written again")
         self._failures, self._pause = 0, 0.0

@@ -252,7 +252,8 @@ class Phone:
         end, known = await self.live.settled_end(form["CallSid"]), None
         if end is None or end in GOES_ON:
             known = await self.live.recall(form["CallSid"])
-            end = end or (known.end if known else None)
+            # What this process knows may be of an earlier stream than the last one.
+            end = known.end if known else end
         if end in UNTOLD:
             return self._fallback(form, known)
         if end is not None and end not in GOES_ON:
@@ -260,7 +261,8 @@ class Phone:
         # The caller is still there and was not said goodbye to: the stream broke or never came through, or the process
         # was lost that led the call.
         before = max(_number(asked or "1"), known.attempt if known else 0)
-        broken = known.broken if known else before
+        # Streams that never came through count too: they are all since the caller was last on the line.
+        broken = known.broken + before - known.heard if known else before
         return self._answer(request, form, before + 1, known) if broken < MAX_ATTEMPTS else self._fallback(form, known)
 
     def _fallback(self, form: Mapping[str, str], known: Recollection | None) -> str:
