@@ -10,19 +10,23 @@ from dialplan.call.actions import (
     Ask,
     Clear,
     HangUp,
+    Inject,
     Opening,
+    Play,
     Redial,
     Remember,
     Run,
     SendSettings,
+    SetMark,
     StartListening,
 )
-from dialplan.call.conversation import FINISHED, GO_ON, STILL_AT_WORK, UNKNOWN, Conversation
+from dialplan.call.conversation import FINISHED, GO_ON, GOODBYE_LIMIT, STILL_AT_WORK, UNKNOWN, Conversation
 from dialplan.call.history import Called, Recollection, Spoken
-from dialplan.call.record import End, Lost, Recovered
+from dialplan.call.record import End, Lost, Ran, Recovered
+from dialplan.config.model import Limits
 from dialplan.wire.deepgram import (
     AgentAudioDone,
-    ConversationText,
+    Behavior,
     Error,
     FunctionCall,
     FunctionCallCancelled,
@@ -119,6 +123,83 @@ def test_a_service_that_is_lost_before_the_line_opens_greets_once() -> None:
     again(conversation, 0.6)
     conversation.agent_audio(FRAME, 0.7)
     assert len(conversation.line_opened(1.0)) == 1
+
+
+def test_a_greeting_is_told_before_it_is_heard_and_begins_anew_all_the_same() -> None:
+    conversation = talking()
+    conversation.speech_event(say(Role.ASSISTANT, "Hello, this is the shop."), 1.4)
+    conversation.agent_audio(SECOND, 1.5)
+
+    assert conversation.speech_lost(1.6) == [Redial(0.0), Clear()]
+    assert again(conversation, 2.0)[0] == SendSettings(Opening.GREETING, ())
+
+
+def test_a_greeting_that_was_told_before_the_line_opens_greets_once_and_whole() -> None:
+    conversation = dialled()
+    conversation.speech_event(Welcome("id"), 0.1)
+    conversation.speech_event(SettingsApplied(), 0.2)
+    conversation.speech_event(say(Role.ASSISTANT, "Hello, this is the shop."), 0.2)
+    conversation.agent_audio(SECOND, 0.3)
+
+    assert conversation.speech_lost(0.4) == [Redial(0.0)]
+    assert again(conversation, 0.6)[0] == SendSettings(Opening.GREETING, ())
+    speak(conversation, "Hello, this is the shop.", 0.7)
+    assert kinds(conversation.line_opened(1.0)) == [Play, SetMark]
+    assert conversation.speech_lost(1.1) == [Redial(0.0)]
+    assert again(conversation, 1.4)[0] == SendSettings(
+        Opening.NONE, (Spoken(Role.ASSISTANT, "Hello, this is the shop."),)
+    )
+
+
+def test_an_answer_of_which_nothing_was_heard_is_given_again() -> None:
+    """The words come before the audio: who is lost in between has said nothing."""
+    conversation = greeted()
+    conversation.speech_event(say(Role.USER, "How much is it?"), 3.0)
+    conversation.speech_event(say(Role.ASSISTANT, "It costs a dollar."), 3.2)
+
+    conversation.speech_lost(3.3)
+    settings, then = again(conversation, 3.6)
+
+    assert settings.past == (Spoken(Role.ASSISTANT, "Hello, this is the shop."),)
+    assert then[-1] == Ask("How much is it?")
+
+
+def test_a_sentence_that_broke_off_is_taken_up_by_whichever_session_comes() -> None:
+    conversation = greeted()
+    conversation.speech_event(say(Role.ASSISTANT, "It costs"), 3.0)
+    conversation.agent_audio(SECOND, 3.0)
+
+    conversation.speech_lost(3.5)
+    conversation.speech_lost(3.6)  # Refused.
+    assert again(conversation, 4.3)[1][-1] == Ask(GO_ON)
+    conversation.speech_lost(4.4)
+    assert again(conversation, 4.8)[1][-1] == Ask(GO_ON)
+    speak(conversation, "a dollar.", 5.0)
+    conversation.speech_lost(70.0)
+    assert again(conversation, 70.3)[1][-1] == StartListening()
+
+
+def test_a_caller_who_interrupted_the_greeting_is_not_greeted_again() -> None:
+    conversation = talking()
+    conversation.speech_event(say(Role.ASSISTANT, "Hello, this is the shop."), 1.4)
+    conversation.agent_audio(SECOND, 1.5)
+    conversation.speech_event(UserStartedSpeaking(), 1.7)
+
+    conversation.speech_lost(1.8)
+
+    assert again(conversation, 2.1)[0].opening is Opening.NONE
+
+
+def test_a_goodbye_that_broke_off_with_the_service_is_said_by_the_next() -> None:
+    conversation = talking(Limits(minutes=1))
+    goodbye = Inject(GOODBYE_LIMIT, Behavior.INTERRUPT)
+    assert goodbye in conversation.tick(61.0)
+
+    conversation.speech_lost(61.2)
+    again(conversation, 61.5)
+
+    assert goodbye in conversation.tick(conversation.deadline())
+    assert conversation.deadline() < 70.0
 
 
 # How often.
@@ -273,7 +354,7 @@ def test_a_call_that_is_carried_on_says_so_first_and_then_goes_on() -> None:
     assert settings == SendSettings(Opening.RESUMED, PAST)
     assert then == [StartListening()]
     conversation.line_opened(1.0)
-    conversation.speech_event(ConversationText(Role.ASSISTANT, "Sorry. Where were we?"), 1.5)
+    speak(conversation, "Sorry. Where were we?", 1.5)
     conversation.speech_lost(9.0)
     settings, _ = again(conversation, 9.3)
     assert settings == SendSettings(Opening.NONE, (*PAST, Spoken(Role.ASSISTANT, "Sorry. Where were we?")))
@@ -301,7 +382,11 @@ def test_what_may_be_done_twice_is_done_again_and_of_anything_else_nobody_knows(
 
     run = conversation.carry_on(Recollection("a", 1, None, past=PAST, unfinished=begun))
 
-    assert run == [Run(FunctionCall("a", "lookup", '{"x": 1}', True), LOOKUP)]
+    assert run == [
+        Run(FunctionCall("a", "lookup", '{"x": 1}', True), LOOKUP),
+        Remember(Ran("order", "{}", UNKNOWN, 0.0, "b")),
+        Remember(Ran("gone", "{}", UNKNOWN, 0.0, "c")),
+    ]
     settings, _ = again(conversation, 0.3)
     unknown = tuple(replace(one, response=UNKNOWN) for one in begun[1:])
     assert settings.past == (*PAST, *unknown, replace(begun[0], response=STILL_AT_WORK))

@@ -121,7 +121,8 @@ class Conversation:
         self._playing_until = 0.0  # When the caller will have heard everything, by the length of what was sent.
         self._epoch = 0  # Counts the clears: a mark of an older epoch was flushed, not heard.
         self._marks = 0
-        self._audio_since_mark = False
+        self._audio_since_mark = False  # A sentence has begun, and is not all there.
+        self._unsaid = 0  # The agent's newest texts that the caller has not heard, or only a part of an opening.
         # The model's functions.
         self._running: dict[str, _Running] = {}
         self._requested: set[str] = set()
@@ -143,7 +144,8 @@ class Conversation:
         function = self._functions.get(begun.name)
         if function is None or not function.idempotent:
             self._history.add(replace(begun, response=UNKNOWN))
-            return []
+            # On record, so that whoever comes after us does not tell it once more.
+            return [Remember(Ran(begun.name, begun.arguments, UNKNOWN, 0.0, begun.id))]
         request = FunctionCall(begun.id, begun.name, begun.arguments, client_side=True)
         self._requested.add(begun.id)
         self._running[begun.id] = _Running(request, function, None, orphaned=True)
@@ -203,6 +205,8 @@ class Conversation:
             return False
         self._audio_since_mark = True
         self._waiting_since = None
+        if self._opening is Opening.NONE:
+            self._unsaid = 0
         playing = self._playing_until
         self._playing_until = (playing if playing > now else now) + len(audio) / BYTES_PER_SECOND
         if self._ending:
@@ -375,10 +379,15 @@ class Conversation:
 
     def _redial(self, pause: float, now: float) -> list[Action]:
         """What was on its way between us is lost. What the caller has still to hear is with Twilio, and is played."""
+        # A sentence that broke off is owed until one is whole, however many sessions are lost meanwhile.
         self._to_ask = [GO_ON] if self._audio_since_mark else []
         self._asked_of_it = ""
-        self._configured = self._listening = self._audio_since_mark = False
+        self._configured = self._listening = False
         self._gate_until = self._waiting_since = None
+        self._history.unsay(self._unsaid)
+        self._unsaid = 0
+        if self._ending and self._ending.function_id is None:
+            self._ending = None  # A limit's goodbye is said by whoever comes.
         for running in self._running.values():
             running.orphaned, running.filler_at = True, None
         # An opening that was cut short begins anew, and is heard once.
@@ -416,6 +425,8 @@ class Conversation:
 
     def _barge_in(self, now: float) -> list[Action]:
         interrupted = now < self._playing_until
+        if interrupted:
+            self._opening = Opening.NONE  # That is behind them.
         self._someone_speaks(now)
         self._waiting_since = now
         self._gate_until = now + self._timing.gate
@@ -428,7 +439,7 @@ class Conversation:
         """Nobody will hear what was not heard yet."""
         self._epoch += 1
         self._playing_until = now
-        self._audio_since_mark = False
+        self._audio_since_mark, self._unsaid = False, 0
         self._held, self._held_bytes = [], 0
         return [Clear()] if self._opened else []
 
@@ -475,13 +486,16 @@ class Conversation:
             if content == self._asked_of_it:
                 self._asked_of_it = ""
                 return []
-        self._opening = Opening.NONE  # That is behind them.
+            self._opening, self._unsaid = Opening.NONE, 0
+        else:
+            self._unsaid += 1
         self._history.add(Spoken(role, content))
         return [Remember(Said(role, content))]
 
     def _audio_done(self, now: float) -> list[Action]:
         if self._gated(now):
             return []  # Of the reply that was cut off.
+        self._opening, self._unsaid = Opening.NONE, 0
         if not self._opened:
             self._held.append(None)
             return []

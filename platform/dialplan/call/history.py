@@ -87,6 +87,12 @@ class History:
         while self._length > MOST and len(self._past) > 1:
             self._length -= self._past.popleft().length
 
+    def unsay(self, count: int) -> None:
+        """So many of the agent's texts at its end were not heard."""
+        while count and self._past and isinstance(last := self._past[-1], Spoken) and last.role is Role.ASSISTANT:
+            self._length -= self._past.pop().length
+            count -= 1
+
     def divided(self) -> tuple[tuple[Past, ...], str]:
         """What lies behind, and the caller's last words where nobody has answered them."""
         behind, words = list(self._past), []

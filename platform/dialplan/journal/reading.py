@@ -125,7 +125,6 @@ def recollected(kept: Sequence[Kept], before: int | None = None) -> Recollection
     sessions = [one for one in sessions if before is None or _attempt(one) < before]
     if not sessions:
         return None
-    kept = list(chain.from_iterable(sessions))
     connected = {_connected(one): one for one in sessions}
     heard = [connected[at] for at in sorted(at for at in connected if at is not None)]
     newest = (heard or sessions)[-1]
@@ -135,7 +134,7 @@ def recollected(kept: Sequence[Kept], before: int | None = None) -> Recollection
         end=_end_of(newest),
         heard=_attempt(newest) if heard else 0,
         past=tuple(_past(chain.from_iterable(heard))),
-        unfinished=tuple(_unfinished(kept)),
+        unfinished=tuple(_unfinished(list(chain.from_iterable(heard)))),
         broken=sum(1 for _ in takewhile(_is_broken, reversed(heard))),
     )
 
