@@ -95,6 +95,9 @@ class Slow:
     async def recall(self, call_id: str, before: int | None = None) -> Recollection | None:
         return None
 
+    async def was_heard(self, call_id: str) -> bool:
+        return False
+
     async def written(self) -> None:
         self.waited_for.set()
         await self.done.wait()

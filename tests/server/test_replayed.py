@@ -8,13 +8,18 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from dialplan.call import record
 from dialplan.call.record import End
 from dialplan.call.session import Session
+from dialplan.journal.address import Database
+from dialplan.journal.journal import Journal
+from dialplan.metrics import Metrics
 from dialplan.server.ledger import Memory
+from tests.journal.calling import QUICK, began, call_of, tell
 from tests.server.test_admission import refused, world_of
-from tests.server.test_phone import form, parameters, post
+from tests.server.test_phone import form, never, parameters, post
 from tests.server.test_streams import closed_with, start, stream
-from tests.world import AGENT, World
+from tests.world import AGENT, World, project, server_for, speech_service
 
 
 @pytest.fixture
@@ -26,6 +31,19 @@ def forgetful() -> Memory:
             return None if key.startswith("answer") else super().get(key)
 
     return Forgetful()
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    async with Journal(Database("calls", file=tmp_path / "calls.db"), Metrics(), QUICK) as journal:
+        yield journal
+
+
+@pytest.fixture
+async def world(tmp_path: Path, journal: Journal) -> AsyncIterator[World]:
+    loading = project(tmp_path, a=AGENT)
+    async with speech_service(never) as service, server_for(loading, service.url, records=journal) as world:
+        yield world
 
 
 @asynccontextmanager
@@ -87,3 +105,43 @@ async def test_a_status_that_was_true_once_ends_no_other_call(tmp_path: Path) ->
             await post(world, "/twilio/status", form(CallSid="CA2", CallStatus="completed"))
 
             assert world.live.find("CA1") is session
+
+
+async def test_a_webhook_of_a_call_that_was_on_the_line_before_opens_nothing_that_lasts(
+    tmp_path: Path, world: World, journal: Journal
+) -> None:
+    """The server was restarted, and knows the call by its records only."""
+    tell(journal, call_of(), began(1, "a"), record.Connected(), record.Ended(End.CALLER, 3.0))
+    await journal.written()
+
+    shown = parameters((await post(world, "/twilio/voice", form())).text)
+    session = world.live.find("CA1")
+    assert session is None or await asyncio.wait_for(session.ended.wait(), 10)
+
+    assert await refused(world, "replayed") == 1
+    async with stream(world) as stolen:
+        await stolen.send(start(shown))
+        assert await closed_with(stolen) == 1008
+
+
+async def test_a_call_that_rang_before_and_was_never_on_the_line_is_answered(world: World, journal: Journal) -> None:
+    """Another process has answered it first, and Twilio has not heard that."""
+    tell(journal, call_of(), began(1, "a"), record.Ended(End.NEVER_CAME, 0.0))
+    await journal.written()
+
+    async with on_the_line(world) as session:
+        assert session.record.end is None
+
+
+async def test_who_connects_a_call_by_hand_may_do_so_again(world: World, journal: Journal) -> None:
+    tell(journal, call_of(), began(1, "a"), record.Connected(), record.Ended(End.AGENT, 3.0))
+    await journal.written()
+
+    async with stream(world, "/bin") as connection:
+        await connection.send(start({}))
+        async with asyncio.timeout(10):
+            while (session := world.live.find("CA1")) is None:  # noqa: ASYNC110 -- the server's state
+                await asyncio.sleep(0.01)
+
+        assert not world.live._looking
+        assert session.record.end is None

@@ -9,9 +9,9 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from dialplan.call.history import Recollection
 from dialplan.call.record import Began, Ended, Entry
@@ -24,6 +24,8 @@ from dialplan.journal.writer import Pace, Writer
 from dialplan.metrics import Metrics
 
 logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 
 #: That a call waits for what is known of it to be written, before another process is asked to carry it on.
@@ -82,7 +84,18 @@ class Journal:
         Raises:
             JournalError: the database cannot tell now.
         """
-        asking = self._store.recall(call_id, before)
+        return await self._ask(self._store.recall(call_id, before))
+
+    async def was_heard(self, call_id: str) -> bool:
+        """Whether a call has had its caller on the line before, in a session that is not the newest one here.
+
+        Raises:
+            JournalError: the database cannot tell now.
+        """
+        _, session, _ = self._sessions.get(call_id, (None, None, 0))
+        return await self._ask(self._store.was_heard(call_id, session))
+
+    async def _ask(self, asking: Coroutine[Any, Any, Answer]) -> Answer:
         try:
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asking, self._loop))
         except Exception as exc:

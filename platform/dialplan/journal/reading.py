@@ -119,6 +119,14 @@ async def recall(connection: AsyncConnection, call_id: str, before: int | None =
     return recollected(await entries_of(connection, call_id), before)
 
 
+async def was_heard(connection: AsyncConnection, call_id: str, besides: int | None) -> bool:
+    """Whether a call has had its caller on the line, in any session besides this one."""
+    wanted = (entries.c.call_id == call_id) & (entries.c.kind == Kind.CONNECTED)
+    if besides is not None:
+        wanted &= entries.c.session != besides
+    return (await connection.execute(select(entries.c.seq).where(wanted).limit(1))).first() is not None
+
+
 def recollected(kept: Sequence[Kept], before: int | None = None) -> Recollection | None:
     """The sum of a call's entries. Of sessions that never had the caller on the line nothing was heard."""
     sessions = [list(of_one) for _, of_one in groupby(kept, key=lambda one: one.session)]

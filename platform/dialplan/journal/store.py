@@ -92,6 +92,12 @@ class Store:
         async with engines.reading(engine).connect() as connection:
             return await reading.recall(connection, call_id, before)
 
+    async def was_heard(self, call_id: str, besides: int | None) -> bool:
+        """Whether a call has had its caller on the line, in any session besides this one."""
+        engine = await self.ready()
+        async with engines.reading(engine).connect() as connection:
+            return await reading.was_heard(connection, call_id, besides)
+
 
 def _identity(file: Path | None) -> tuple[int, int]:
     """Which file it is; nothing where there is none."""

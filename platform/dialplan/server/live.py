@@ -67,6 +67,10 @@ class Records(Protocol):
         """What is known of a call's attempts before this one. Raises JournalError: that cannot be told now."""
         ...
 
+    async def was_heard(self, call_id: str) -> bool:
+        """Whether the call has had its caller on the line before. Raises JournalError: that cannot be told now."""
+        ...
+
     async def written(self) -> None:
         """Wait until others can read what was observed."""
         ...
@@ -98,6 +102,7 @@ class Live:
     _broken: dict[str, Recollection] = field(default_factory=dict)
     _tasks: dict[asyncio.Task[None], Session] = field(default_factory=dict)
     _unasked: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
+    _looking: set[asyncio.Task[None]] = field(default_factory=set)
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __aenter__(self) -> Self:
@@ -107,9 +112,10 @@ class Live:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._looking]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for later in self._unasked.values():
             later.cancel()
 
@@ -148,6 +154,7 @@ class Live:
         known: Recollection | None = None,
         *,
         admitted: bool = False,
+        signed: bool = True,
     ) -> Session:
         """Start a call's session: the speech service is dialled now, the line may come later.
 
@@ -158,6 +165,8 @@ class Live:
             attempt: which session of the call it is. From the second on, it carries on what the others have led.
             known: what they have, where that was asked before.
             admitted: the caller was let in before, here or elsewhere.
+            signed: it comes by an answer to Twilio, which is given once for a call. Whoever writes TwiML by hand may
+                connect one call several times.
 
         Raises:
             LineBusy: the call is one too many.
@@ -194,7 +203,22 @@ class Live:
         self._idle.clear()
         task.add_done_callback(self._ended)
         task.add_done_callback(lambda _: places.speech())
+        if signed and attempt == 1 and self.records is not None:
+            looking = asyncio.get_running_loop().create_task(self._end_if_replayed(session, self.records))
+            self._looking.add(looking)
+            looking.add_done_callback(self._looking.discard)
         return session
+
+    async def _end_if_replayed(self, session: Session, records: Records) -> None:
+        """Twilio's signature bears no time: what it has signed for a call that was on the line before, somebody has
+        kept. The speech service is dialled meanwhile: no caller waits for the database."""
+        with contextlib.suppress(JournalError, TimeoutError):
+            async with asyncio.timeout(RECALL_SECONDS):
+                if not await records.was_heard(session.call.id):
+                    return
+            logger.warning("the call %s was on the line before: somebody has kept its webhook", session.call.id)
+            self.metrics.calls_refused.labels("replayed").inc()
+            session.end(End.CALLER)
 
     def _services_of(self, agent: Agent) -> Services:
         """Where an agent has its speech from; all calls with the same addresses and keys learn from each other."""

@@ -337,16 +337,19 @@ class Phone:
         admitted = self.live.find(started.call_sid) is not None
         if not admitted:
             self._admit(started.account_sid)
-        return self._begin(route.agent, started, attempt=1, admitted=admitted)
+        return self._begin(route.agent, started, attempt=1, admitted=admitted, signed=False)
 
-    def _begin(self, agent: Agent, started: twilio.Started, attempt: int, *, admitted: bool) -> Session:
+    def _begin(
+        self, agent: Agent, started: twilio.Started, attempt: int, *, admitted: bool, signed: bool = True
+    ) -> Session:
         if older := self.live.find(started.call_sid):
             # Twilio has given the older stream up, though its socket does not know yet: a call has one at a time.
             attempt = max(attempt, older.attempt + 1)
             older.end(End.LINE_LOST)
         facts = {name: started.parameters.get(name, "") for name in CARRIED}
         params = {name: value for name, value in started.parameters.items() if name not in (*CARRIED, *_OURS)}
-        return self.live.begin(agent, _call(started.call_sid, facts, params, agent), attempt=attempt, admitted=admitted)
+        call = _call(started.call_sid, facts, params, agent)
+        return self.live.begin(agent, call, attempt=attempt, admitted=admitted, signed=signed)
 
 
 class _Door:
