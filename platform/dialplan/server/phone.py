@@ -173,7 +173,7 @@ class Phone:
         if self.live.is_full(agent) and attempt == 1:
             return self._rejected("full")
         call = _call_of(form, agent)
-        if not (self.live.draining and self.live.end_of(call.id) is End.MOVED):  # Else its stream goes elsewhere.
+        if not self.live.moving:  # Else its stream goes elsewhere: nobody listens here any more.
             self._begin_answered(agent, call, attempt, known)
         return self._connect(request, agent, call, attempt)
 
@@ -285,6 +285,8 @@ class Phone:
             return session
         if self.live.end_of(started.call_sid) is End.CALLER:
             raise LineRefused("the caller has hung up already")
+        if self.live.moving:  # Nobody would move a call that begins only now. Twilio asks another process what is next.
+            raise LineRefused("draining", 1013)
         agent = self.live.dialplan.agents.get(name)
         if agent is None:
             raise LineRefused(f"there is no agent {name} any more")
