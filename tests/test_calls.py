@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dialplan.call import record
-from dialplan.call.record import Entry
+from dialplan.call.record import End, Entry
 from dialplan.cli import main
 from dialplan.journal.address import Database
 from dialplan.journal.address import database as database_of
@@ -71,6 +71,15 @@ def test_calls_are_listed_with_the_newest_first(root: Path) -> None:
     assert [line.split()[0] for line in lines] == ["id", "CA2", "CA1"]
     assert lines[1].split()[3:] == ["florist", BOB, "+15550100001", "0.0", "not", "ended"]
     assert lines[2].split()[3:] == ["bakery", ANN, "+15550100001", "12.5", "caller"]
+
+
+def test_a_process_that_dialled_for_nothing_does_not_tell_how_a_call_ended(root: Path) -> None:
+    """The second session has dialled ahead while the stream came to another process, or to nobody."""
+    told(root, "CA1", began(), record.Connected(), record.Ended(End.CALLER, 12.5))
+    told(root, "CA1", began(attempt=2), record.Ended(End.NEVER_CAME, 0.0))
+
+    assert run(root, "list").stdout.splitlines()[1].split()[-1] == "caller"
+    assert json.loads(run(root, "export").stdout)["end"] == "caller"
 
 
 @pytest.mark.parametrize(

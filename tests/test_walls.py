@@ -97,12 +97,15 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
 
 
 def test_a_broad_except_stands_at_a_wall_only() -> None:
-    """Strangers' code is imported, called, and rendered; a call must not reach another one, nor a reload any."""
+    """Strangers' code is imported, called, and rendered; a call must not reach another one, nor a reload any;
+    and what a database's driver may raise is written nowhere."""
     walls = {
         "config/plugins/loader.py",
         "config/jinja/templates.py",
         "call/functions.py",
         "call/session.py",
+        "journal/journal.py",
+        "journal/writer.py",
         "server/beside.py",
         "server/reload.py",
         "server/watching.py",

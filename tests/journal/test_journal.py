@@ -136,6 +136,19 @@ async def test_what_a_caller_who_was_never_on_the_line_was_told_was_heard_by_nob
     assert moved == Recollection("b", 1, End.MOVED, past=(Spoken(Role.ASSISTANT, "Hello!"),))
 
 
+async def test_what_a_process_that_dialled_for_nothing_says_of_a_function_is_not_what_came_of_it(
+    file_database: Database,
+) -> None:
+    async with Journal(file_database, Metrics(), QUICK) as journal:
+        tell(journal, call_of(), began(), record.Connected(), record.Running("f1", "order", "{}"))
+        tell(journal, call_of(), began(attempt=2), record.Ran("order", "{}", "unknown", 0.0, "f1"))
+        await journal.written()
+        found = await journal.recall("CA1")
+
+    assert found is not None
+    assert (found.past, found.unfinished) == ((), (Called("f1", "order", "{}", ""),))
+
+
 async def test_what_comes_after_the_end_is_of_no_record(database: Database) -> None:
     async with Journal(database, Metrics(), QUICK) as journal:
         tell(journal, call_of(), began(), ENDED, record.BargedIn())

@@ -15,6 +15,7 @@ from dialplan.call.record import End
 from dialplan.call.timing import Timing
 from dialplan.config.loading import Loading
 from dialplan.rehearsal.phone import Caller, placed
+from dialplan.server.live import Drain
 from tests.world import (
     AGENT,
     CALLER,
@@ -340,6 +341,29 @@ async def test_a_drain_stays_for_twilios_question_what_comes_after_the_call(tmp_
         await caller.over.wait()
 
         assert "Hangup" in caller.documents[-1]
+
+
+async def test_a_call_that_says_goodbye_while_calls_are_moved_ends_with_it_and_is_not_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dialplan.server.live.MOVE_SECONDS", 0.0)
+    goodbye, asked = TONE * 50, asyncio.Event()
+
+    async def script(session: ScriptedSession) -> None:
+        await session.open()
+        await session.request("end_call")
+        await session.message("FunctionCallResponse")
+        await session.say(goodbye)
+        asked.set()
+
+    ear = Ear()
+    async with call(project(tmp_path, a=AGENT), script, ear) as (caller, _, world):
+        await asked.wait()
+        await caller.connected.wait()
+        await world.live.drain(Drain(move=True))
+        assert await world.live.settled_end(caller.call_sid) is End.AGENT
+
+    assert ear.utterances == [goodbye]
 
 
 # The speech service fails: the caller hears so in words, and never a traceback.

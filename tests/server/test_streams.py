@@ -107,6 +107,18 @@ async def test_the_stream_of_an_answered_call_takes_the_waiting_session(world: W
     assert len(service.sessions) == 1
 
 
+async def test_a_stream_that_comes_while_calls_are_moved_begins_none_that_nobody_would_move(world: World) -> None:
+    shown = {"token": await token(world)}
+
+    async with stream(world) as connection:
+        world.live.draining = world.live.moving = True
+        world.live.find("CA1").end(End.NEVER_CAME)  # type: ignore[union-attr]
+        await connection.send(start(shown))
+        assert await closed_with(connection) == 1013
+
+    assert world.live.find("CA1") is None
+
+
 async def test_a_token_is_good_for_one_stream(world: World, service: ScriptedService) -> None:
     shown = {"token": await token(world)}
 

@@ -162,6 +162,11 @@ class Conversation:
         busy = self._running or self._ending or self._waiting_since is not None or not self._listening
         return not busy and self._opened and now >= self._playing_until
 
+    @property
+    def is_ending(self) -> bool:
+        """The agent says goodbye, or is about to."""
+        return self._ending is not None
+
     # The phone network's side.
 
     def line_opened(self, now: float) -> list[Action]:

@@ -174,6 +174,11 @@ class Session:
         """Nobody speaks, and nothing is at work."""
         return self._conversation.is_quiet(monotonic())
 
+    @property
+    def says_goodbye(self) -> bool:
+        """It ends by itself, in a moment."""
+        return self._conversation.is_ending
+
     def recollection(self, end: End) -> Recollection:
         """What is known of the call here, for whoever carries it on."""
         broken = self._broken_before + 1 if monotonic() - self._started < LONG else 0

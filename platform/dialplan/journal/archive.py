@@ -51,13 +51,15 @@ async def _read(database: Database) -> AsyncIterator[AsyncConnection | None]:
 
 
 async def listed(database: Database, question: Question, most: int | None) -> list[OnRecord]:
-    """The calls that fit, the newest first, with their ends only."""
+    """The calls that fit, the newest first, with what tells how they ended."""
     found: list[OnRecord] = []
     async with _read(database) as connection:
         ids = await reading.ids_of(connection, question, most) if connection else []
         for start in range(0, len(ids), _PAGE):
             assert connection is not None
-            found += await reading.on_record(connection, ids[start : start + _PAGE], Kind.BEGAN, Kind.ENDED)
+            found += await reading.on_record(
+                connection, ids[start : start + _PAGE], Kind.BEGAN, Kind.CONNECTED, Kind.ENDED
+            )
     return found
 
 

@@ -44,8 +44,9 @@ class OnRecord:
 
     @property
     def end(self) -> str | None:
-        """How the newest session ended; None where it goes on, or its process was lost."""
-        return _end(self.entries)
+        """How its newest session ended; None where it goes on, or its process was lost."""
+        sessions = _sessions(self.entries)
+        return _end_of((_on_the_line(sessions) or sessions)[-1]) if sessions else None
 
     @property
     def seconds(self) -> float:
@@ -129,12 +130,10 @@ async def was_heard(connection: AsyncConnection, call_id: str, besides: int | No
 
 def recollected(kept: Sequence[Kept], before: int | None = None) -> Recollection | None:
     """The sum of a call's entries. Of sessions that never had the caller on the line nothing was heard."""
-    sessions = [list(of_one) for _, of_one in groupby(kept, key=lambda one: one.session)]
-    sessions = [one for one in sessions if before is None or _attempt(one) < before]
+    sessions = [one for one in _sessions(kept) if before is None or _attempt(one) < before]
     if not sessions:
         return None
-    connected = {_connected(one): one for one in sessions}
-    heard = [connected[at] for at in sorted(at for at in connected if at is not None)]
+    heard = _on_the_line(sessions)
     newest = (heard or sessions)[-1]
     return Recollection(
         agent=_first(newest, Kind.BEGAN, "agent", ""),
@@ -145,6 +144,17 @@ def recollected(kept: Sequence[Kept], before: int | None = None) -> Recollection
         unfinished=tuple(_unfinished(list(chain.from_iterable(heard)))),
         broken=sum(1 for _ in takewhile(_is_broken, reversed(heard))),
     )
+
+
+def _sessions(kept: Iterable[Kept]) -> list[list[Kept]]:
+    """In the order in which they began."""
+    return [list(of_one) for _, of_one in groupby(kept, key=lambda one: one.session)]
+
+
+def _on_the_line(sessions: Iterable[list[Kept]]) -> list[list[Kept]]:
+    """Those that had the caller on the line, in the order in which they did. The others have dialled for nothing."""
+    connected = {_connected(one): one for one in sessions}
+    return [connected[at] for at in sorted(at for at in connected if at is not None)]
 
 
 def _is_broken(session: Sequence[Kept]) -> bool:
@@ -180,13 +190,6 @@ def _past(kept: Iterable[Kept]) -> Iterable[Past]:
             yield Spoken(Role(one.data["role"]), one.data["text"])
         if one.kind == Kind.FUNCTION_ENDED and "result" in one.data:
             yield Called(one.data["id"], one.data["function"], one.data["arguments"], one.data["result"])
-
-
-def _end(kept: Sequence[Kept]) -> str | None:
-    """How the newest session ended, where it did."""
-    newest = kept[-1].session if kept else 0
-    end: str | None = _first((one for one in kept if one.session == newest), Kind.ENDED, "end", None)
-    return end
 
 
 def _unfinished(kept: Sequence[Kept]) -> Iterable[Called]:

@@ -326,6 +326,10 @@ class Live:
             async with asyncio.timeout(MOVE_SECONDS):
                 while not session.quiet and not session.ended.is_set():  # noqa: ASYNC110
                     await asyncio.sleep(0.05)  # Quiet comes by the clock, when the caller has heard everything.
+        if session.says_goodbye:  # Whoever took over would not know that it was one, and the caller would wait.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.timing.goodbye):
+                    await session.ended.wait()
         session.end(End.MOVED)
 
     def _ended(self, task: asyncio.Task[None]) -> None:

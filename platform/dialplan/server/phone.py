@@ -186,7 +186,7 @@ class Phone:
         try:
             if attempt == 1:
                 self._admit(form.get("AccountSid", ""))
-            if not (self.live.draining and self.live.end_of(call.id) is End.MOVED):  # Else its stream goes elsewhere.
+            if not self.live.moving:  # Else its stream goes elsewhere: nobody listens here any more.
                 self._begin_answered(agent, call, attempt, known)
         except LineBusy as exc:
             return self._turned_away(exc, agent, call)
@@ -324,6 +324,8 @@ class Phone:
             return session
         if self.live.end_of(started.call_sid) is End.CALLER:
             raise LineRefused("the caller has hung up already")
+        if self.live.moving:  # Nobody would move a call that begins only now. Twilio asks another process what is next.
+            raise LineBusy("draining")
         agent = self.live.dialplan.agents.get(name)
         if agent is None:
             raise LineRefused(f"there is no agent {name} any more")
