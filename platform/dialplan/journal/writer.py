@@ -76,11 +76,11 @@ class Writer:
         while not self._closing.is_set():
             await self._try()
             await self._rest()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._pace.flush):
-                while self.waiting:
-                    await self._try()
-                    await asyncio.sleep(min(self._pause, self._pace.retry))
+        # A try is not cut off: what SQLite's own thread has to tell by then must find us here.
+        late = asyncio.get_running_loop().time() + self._pace.flush
+        while self.waiting and asyncio.get_running_loop().time() < late:
+            await self._try()
+            await asyncio.sleep(min(self._pause, self._pace.retry))
         await self._store.reopen()
 
     async def _rest(self) -> None:

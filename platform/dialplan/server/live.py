@@ -112,6 +112,9 @@ class Live:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.moving:  # A second signal: whoever lives carries on what could not wait for a quiet moment.
+            for session in list(self._sessions.values()):
+                session.end(End.MOVED)
         tasks = [*self._tasks, *self._looking]
         for task in tasks:
             task.cancel()
