@@ -137,10 +137,14 @@ class _Direct(_ToProxy):
         addresses = dict.fromkeys(str(entry[4][0]) for entry in found)
         allowed = [address for address in addresses if self._private.allow(host, ip_address(address))]
         if not allowed:
-            leads = f" leads to {', '.join(addresses)}," if list(addresses) != [host] else ""
+            named = list(addresses) != [host]
+            where = (
+                f"leads to {', '.join(list(addresses)[:3])} and not to the internet"
+                if named
+                else "is not on the internet"
+            )
             raise HostRefused(
-                f"the host {host}{leads} is not on the internet, and was not asked; to let functions reach it, "
-                f"add it to {hosts.VARIABLE}"
+                f"{host} {where}, and was not asked; to let functions reach it, add it to {hosts.VARIABLE}"
             )
         return allowed
 
