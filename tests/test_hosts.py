@@ -134,6 +134,7 @@ def test_a_listed_network_may_be_reached_by_any_name() -> None:
 
 
 @given(st.lists(V4 | V6), st.sampled_from([",", " ", ", ", "\n"]))
+@example([IPv6Address("::ffff:10.0.0.1")], " ")
 def test_every_listed_address_is_allowed(addresses: list[IPv4Address | IPv6Address], between: str) -> None:
     private = private_hosts(between.join(map(str, addresses)))
 

@@ -104,7 +104,7 @@ class PrivateHosts:
 
     def _hold(self, address: Address) -> bool:
         mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        return any((mapped or address) in network for network in self.networks)
+        return any(address in network or (mapped is not None and mapped in network) for network in self.networks)
 
 
 #: The list of an operator who lists nothing.
