@@ -44,22 +44,23 @@ class Wire:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
         self.came: list[bytes] = []
+        self.stopped = False
         self.thread = threading.Thread(target=self._serve)
         self.thread.start()
 
     def _serve(self) -> None:
-        while True:
+        while not self.stopped:
             connection, _ = self.listener.accept()
             with closing(connection):
                 data = b""
                 while not _is_whole(data) and (more := connection.recv(65_536)):
                     data += more
-                if not data:
-                    return
-                self.came.append(data)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+                if data:  # A header that is refused is so when the connection is there already.
+                    self.came.append(data)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
 
     def stop(self) -> None:
+        self.stopped = True
         with socket.create_connection(self.listener.getsockname()):
             pass
         self.thread.join()
