@@ -80,11 +80,8 @@ def _check(response: httpx.Response, function: Function) -> None:
     if not response.is_success:
         logger.warning("%s was answered with status %d", function.name, response.status_code)
         raise FunctionError(f"The service answered with the error {response.status_code}.")
-    encoding = response.headers.get("content-encoding", "")
-    if encoding.strip().lower() not in (
-        "",
-        "identity",
-    ):  # It was asked for as it is; a kilobyte may unfold to a gigabyte.
+    # Nothing else was asked for, and a kilobyte may unfold to a gigabyte.
+    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
         logger.warning("%s was answered with compressed data, which is not read", function.name)
         raise FunctionError(FAILED)
 
