@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dialplan.cli import main
+from dialplan.hosts import VARIABLE
 
 GOOD = 'numbers: ["+15550100001"]\nprompt: You are {{ name }}.\nvariables: {name: Ann}\n'
 
@@ -299,3 +301,59 @@ def test_check_has_colours_on_a_terminal_unless_somebody_wants_none(
 
     assert ("\x1b[31m" in shown) is coloured
     assert 'unknown key "voise"' in shown
+
+
+# Hosts that functions may reach
+
+CRM = GOOD + 'functions: [{name: f, description: d, http: {url: "http://crm.internal/x"}}]\n'
+
+
+@pytest.fixture
+def unlisted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No list in the environment; what `.env` puts there is taken out behind the test."""
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.delenv(VARIABLE)
+
+
+@pytest.mark.usefixtures("unlisted")
+def test_check_tells_the_line_for_env_that_lets_functions_reach_a_private_host(root: Path) -> None:
+    (root / "agents" / "good.yaml").write_text(CRM)
+
+    result = run("check", "--root", root)
+
+    assert result.exit_code == 0
+    assert "agents/good.yaml:4:51  warning W303" in result.stdout
+    line = re.search(r"write into \.env: (.+)$", result.stdout, re.M)
+    assert line
+    assert line[1] == "DIALPLAN_PRIVATE_HOSTS=crm.internal"
+    (root / ".env").write_text(line[1])
+    assert run("check", "--root", root).stdout == "1 agent can answer; no mistakes\n"
+
+
+@pytest.mark.usefixtures("unlisted")
+def test_what_is_listed_already_stays_in_the_line(root: Path) -> None:
+    (root / "agents" / "good.yaml").write_text(CRM)
+    (root / ".env").write_text("DIALPLAN_PRIVATE_HOSTS=shop.internal")
+
+    assert "write into .env: DIALPLAN_PRIVATE_HOSTS=shop.internal, crm.internal" in run("check", "--root", root).stdout
+
+
+@pytest.mark.usefixtures("unlisted")
+def test_check_without_the_environment_does_not_judge_private_hosts(root: Path) -> None:
+    (root / "agents" / "good.yaml").write_text(CRM)
+    (root / ".env").write_text("DIALPLAN_PRIVATE_HOSTS=10.0.0.1:80")
+
+    result = run("check", "--root", root, "--no-env")
+
+    assert (result.exit_code, result.stdout) == (0, "1 agent can answer; no mistakes\n")
+
+
+@pytest.mark.usefixtures("unlisted")
+@pytest.mark.parametrize("command", [("check",), ("rehearse",), ("demo",), ("serve", "--insecure", "--offline")])
+def test_an_entry_of_the_list_that_cannot_be_read_is_named(root: Path, command: tuple[str, ...]) -> None:
+    (root / ".env").write_text("DIALPLAN_PRIVATE_HOSTS=crm.internal, http://shop.internal")
+
+    result = run(*command, "--root", root)
+
+    assert result.exit_code == 2
+    assert "dialplan: DIALPLAN_PRIVATE_HOSTS lists 'http://shop.internal'; an entry is" in result.stderr

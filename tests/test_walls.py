@@ -18,7 +18,7 @@ FLOORS = (
     ("journal",),
     ("call",),
     ("config", "wire", "metrics", "log"),
-    ("errors", "facts", "words", ""),
+    ("errors", "facts", "hosts", "words", ""),
 )
 
 #: On one floor, rooms that do not know each other.

@@ -1,5 +1,8 @@
-"""How commands put things before people: counts, columns, paths, and nothing that would move the cursor."""
+"""How commands put things before people: counts, columns, paths, and nothing that would move the cursor. And how
+people put things before commands, where they list several.
+"""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,3 +27,8 @@ def printable(text: str, instead: str) -> str:
 def from_here(path: Path) -> Path:
     """A path as somebody in this folder would type it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def listed(text: str) -> list[str]:
+    """What a variable lists: its parts stand behind each other, with commas or spaces between."""
+    return [part for part in re.split(r"[,\s]+", text) if part]

@@ -13,13 +13,15 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from dialplan import hosts
 from dialplan.call import threads
 from dialplan.call.functions import Functions
 from dialplan.call.results import FAILED, TOOK_TOO_LONG
 from dialplan.config.model import Agent
+from dialplan.hosts import private_hosts
 from tests.agents import agent_of, run
 
-ENVIRONMENT = {"TOKEN": "sk-4711/&?"}
+ENVIRONMENT = {"TOKEN": "sk-4711/&?", hosts.VARIABLE: "127.0.0.1"}
 
 
 @dataclass(slots=True)
@@ -79,7 +81,7 @@ def threads_end_with_their_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def functions() -> AsyncIterator[Functions]:
-    async with Functions() as running:
+    async with Functions(private_hosts(ENVIRONMENT[hosts.VARIABLE])) as running:
         yield running
 
 

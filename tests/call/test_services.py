@@ -2,7 +2,8 @@
 
 import pytest
 
-from dialplan.call.services import DOWN_SECONDS, Service, Services, listed, services
+from dialplan.call.services import DOWN_SECONDS, Service, Services, services
+from dialplan.words import listed
 
 A, B, C = Service("wss://a", "k"), Service("wss://b", "k"), Service("wss://c", "k")
 

@@ -458,3 +458,70 @@ def test_whatever_a_model_sends_is_answered_with_a_result_or_a_function_error(
     starts = [datetime.fromisoformat(slot) for (slot,) in booked_slots]
     assert len(starts) == len(set(starts))
     assert all(slot in clinic._slots_of(slot.date()) and slot > WEDNESDAY.replace(tzinfo=None) for slot in starts)
+
+
+#: What is meant for a database, a file system or a shell, and is a name to a clinic.
+HOSTILE = [
+    "'; DROP TABLE appointments; --",
+    "Anna'); UPDATE appointments SET phone = '+1666'; --",
+    "x' UNION SELECT * FROM sqlite_master --",
+    "'; ATTACH DATABASE '/tmp/evil.db' AS evil; --",
+    "../../etc/passwd",
+    "/etc/passwd",
+    "..\\..\\windows\\system32",
+    "file:clinic.db?mode=memory",
+    "$(touch /tmp/evil)",
+]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_name_that_is_meant_as_sql_or_as_a_path_is_kept_as_a_name(
+    clinic: ModuleType, tmp_path: Path, hostile: str
+) -> None:
+    clinic.book_appointment("Anna Jones", "monday", "10:00", STRANGER)
+    with database(tmp_path) as db:
+        before = db.execute("SELECT name, sql FROM sqlite_master").fetchall()
+
+    clinic.book_appointment(hostile, "monday", "11:00", CALL)
+
+    assert clinic.lookup_appointment(hostile, CALL)["patient_name"] == hostile
+    with database(tmp_path) as db:
+        assert db.execute("SELECT name, sql FROM sqlite_master").fetchall() == before
+        rows = db.execute("SELECT patient_name, phone, status FROM appointments ORDER BY appointment_id").fetchall()
+    assert rows == [("Anna Jones", STRANGER.from_, "booked"), (hostile, CALL.from_, "booked")]
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["var", "var/clinic.db"]
+
+
+@pytest.mark.parametrize("hostile", [*HOSTILE, "' OR 1=1 --", "%", "_nna Jones", "Anna Jones' --", "*"])
+def test_a_name_that_is_meant_as_a_pattern_finds_nobody_elses_appointment(clinic: ModuleType, hostile: str) -> None:
+    clinic.book_appointment("Anna Jones", "monday", "10:00", STRANGER)
+    clinic.book_appointment("Ben", "monday", "11:00", CALL)
+
+    with pytest.raises(FunctionError, match="no such appointment"):
+        clinic.lookup_appointment(hostile, CALL)
+
+
+@pytest.mark.parametrize("hostile", [*HOSTILE, "1 OR 1=1", "1; DELETE FROM appointments", "' OR phone LIKE '%"])
+def test_a_number_that_is_meant_as_sql_cancels_nothing(clinic: ModuleType, tmp_path: Path, hostile: str) -> None:
+    """The platform lets no text through for an integer; the plugin does not count on it."""
+    clinic.book_appointment("Anna Jones", "monday", "10:00", STRANGER)
+    clinic.book_appointment("Ben", "monday", "11:00", CALL)
+
+    with pytest.raises(FunctionError, match="no such appointment"):
+        clinic.cancel_appointment(hostile, CALL)
+
+    with database(tmp_path) as db:
+        assert db.execute("SELECT count(*) FROM appointments WHERE status = 'booked'").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_day_or_time_that_is_meant_as_sql_or_as_a_path_is_none(
+    clinic: ModuleType, tmp_path: Path, hostile: str
+) -> None:
+    for day, time in ((hostile, "10:00"), ("monday", hostile)):
+        for ask in (clinic.find_free_slots, lambda call, day, time: clinic.book_appointment("Anna", day, time, call)):
+            with pytest.raises(FunctionError, match="Give the") as refused:
+                ask(CALL, day, time)
+            assert hostile not in str(refused.value)
+
+    assert list(tmp_path.iterdir()) == []

@@ -225,3 +225,61 @@ def test_whatever_a_model_sends_is_answered_with_a_result_or_a_function_error(
     with database(tmp_path) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert db.execute("SELECT count(*) = max(order_id) FROM orders").fetchone() == (1,)
+
+
+#: What is meant for a database, a file system or a shell, and is a name to a pharmacy.
+HOSTILE_NAMES = [
+    "'; DROP TABLE orders; --",
+    "Anna'); UPDATE orders SET price_cents = 1; --",
+    "x' UNION SELECT * FROM sqlite_master --",
+    "'; ATTACH DATABASE '/tmp/evil.db' AS evil; --",
+    "../../etc/passwd",
+    "/etc/passwd",
+    "..\\..\\windows\\system32",
+    "file:pharmacy.db?mode=memory",
+    "$(touch /tmp/evil)",
+    "|| rm -rf var",
+]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE_NAMES)
+def test_a_name_that_is_meant_as_sql_or_as_a_path_is_kept_as_a_name(
+    pharmacy: ModuleType, tmp_path: Path, hostile: str
+) -> None:
+    asyncio.run(pharmacy.place_order("Anna", "aspirin", CALL))
+    with database(tmp_path) as db:
+        before = db.execute("SELECT name, sql FROM sqlite_master").fetchall()
+
+    order = asyncio.run(pharmacy.place_order(hostile, "ibuprofen", CALL))
+
+    with database(tmp_path) as db:
+        assert db.execute("SELECT name, sql FROM sqlite_master").fetchall() == before
+        rows = db.execute("SELECT customer_name, drug_name, price_cents FROM orders ORDER BY order_id").fetchall()
+    assert rows == [("Anna", "aspirin", 5_99), (hostile, "ibuprofen", 7_49)]
+    assert order["customer_name"] == hostile
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["var", "var/pharmacy.db"]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE_NAMES)
+def test_a_drug_that_is_meant_as_sql_or_as_a_path_is_one_that_there_is_not(
+    pharmacy: ModuleType, tmp_path: Path, hostile: str
+) -> None:
+    for ask in (pharmacy.get_drug_info, lambda drug: asyncio.run(pharmacy.place_order("Anna", drug, CALL))):
+        with pytest.raises(FunctionError, match="does not have that") as refused:
+            ask(hostile)
+        assert hostile not in str(refused.value)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("hostile", [*HOSTILE_NAMES, "1 OR 1=1", "1; DELETE FROM orders", "0x1"])
+def test_an_order_number_that_is_meant_as_sql_finds_no_order(
+    pharmacy: ModuleType, tmp_path: Path, hostile: str
+) -> None:
+    """The platform lets no text through for an integer; the plugin does not count on it."""
+    placed = asyncio.run(pharmacy.place_order("Anna", "aspirin", CALL))
+
+    with pytest.raises(FunctionError, match="no order with that number"):
+        pharmacy.lookup_order(hostile)
+
+    assert pharmacy.lookup_order(1) == placed

@@ -1,12 +1,14 @@
 """Rehearsals as calls: what is as the file says, and what is not."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from dialplan.call.record import Entry
+from dialplan.hosts import NONE, private_hosts
 from dialplan.rehearsal.rehearse import Outcome, play, stage
-from dialplan.rehearsal.theatre import exit_code, table
+from dialplan.rehearsal.theatre import exit_code, rehearse, table
 from tests.world import project
 
 PLUGIN = """
@@ -169,3 +171,34 @@ async def test_an_agent_without_a_number_cannot_be_rehearsed(tmp_path: Path) -> 
     assert "number" in found.differences[0]
     assert exit_code([found], ()) == 1
     assert "DIFFERENT" in table([found])
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_rehearsed_request_reaches_a_server_on_this_machine_where_it_is_listed(
+    tmp_path: Path, listed: bool
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"price": 5}')
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        agent = f"""
+numbers: ["+15550100001"]
+prompt: x
+functions: [{{name: price, description: d, http: {{url: "http://127.0.0.1:{port}/"}}}}]
+rehearsals:
+  - name: one
+    turns:
+      - caller: What does the red book cost?
+        function: {{price: {{}}}}
+        agent: It costs {{{{ result.price or 9 }}}} dollars.
+"""
+        loading = project(tmp_path, a=agent)
+        private = private_hosts("127.0.0.1") if listed else NONE
+
+        [found] = await rehearse(loading, list(loading.dialplan.agents.values()), None, lambda line: None, private)
+
+    assert (found.differences == []) is listed

@@ -21,7 +21,9 @@ from typing import Any, NoReturn, Self
 
 import httpx
 
-from dialplan.call.http_function import http_client, request
+from dialplan import hosts
+from dialplan.call.http_function import request
+from dialplan.call.outbound import http_client
 from dialplan.call.plugin_loop import PluginLoop
 from dialplan.call.results import BUSY, FAILED, MAX_RESULT, TOOK_TOO_LONG, as_json
 from dialplan.call.threads import Threads
@@ -29,6 +31,7 @@ from dialplan.config.model import Failure, Function, Http
 from dialplan.config.plugins.loader import PluginFunction
 from dialplan.errors import FunctionError
 from dialplan.facts import Call, IdempotencyKey
+from dialplan.hosts import PrivateHosts
 from dialplan.wire.deepgram import error_content
 
 logger = logging.getLogger(__name__)
@@ -42,15 +45,21 @@ class Functions:
     """Runs functions for every call of the process.
 
     An async context manager: leaving it stops the plugins' loop, and abandons what is stuck on it.
+
+    Args:
+        private: hosts that `http` functions may reach beside those on the internet.
+
+    Raises:
+        ConfigError: the environment names a proxy that is none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, private: PrivateHosts = hosts.NONE) -> None:
         self.drills: dict[tuple[str, str], Failure] = {}
         """Failures that a rehearsal has asked for, by call id and function name."""
         self._loop = PluginLoop()
         self._threads = Threads()
         self._working: Counter[int] = Counter()
-        self._client = http_client()
+        self._client = http_client(private)
 
     async def __aenter__(self) -> Self:
         self._loop.start()

@@ -1,5 +1,7 @@
 """Run an `http` function: fill its templates in, ask, and read the answer as far as it is wanted."""
 
+import codecs
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -8,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from dialplan import __version__
+from dialplan.call.outbound import HostRefused, within
 from dialplan.call.results import FAILED, MAX_RESULT, TOOK_TOO_LONG
 from dialplan.config.jinja.templates import Template
 from dialplan.config.model import Function, Http
@@ -17,9 +19,8 @@ from dialplan.errors import FunctionError
 logger = logging.getLogger(__name__)
 
 
-def http_client() -> httpx.Client:
-    """A client for all `http` functions. What is compressed could unfold without end, so that nothing may be."""
-    return httpx.Client(headers={"user-agent": f"dialplan/{__version__}", "accept-encoding": "identity"})
+#: Characters of an encoding's name that are looked at: Python remembers every name that it was asked for.
+_LONGEST_NAME = 40
 
 
 def request(
@@ -41,33 +42,57 @@ def request(
     Raises:
         FunctionError: there is none; the text is fit for the model.
     """
-    query = {name: template.render(names) for name, template in http.query.items()}
+    asked = _request(client, http, names)
     try:
-        with client.stream(
-            http.method,
-            _address(http.url.render_url(names)).copy_merge_params(query),
-            headers=[(name.encode(), template.render(names).encode()) for name, template in http.headers.items()],
-            json=_filled(http.json, names) if http.json is not None else None,
-            timeout=function.timeout,
-        ) as response:
-            if not response.is_success:
-                logger.warning("%s was answered with status %d", function.name, response.status_code)
-                raise FunctionError(f"The service answered with the error {response.status_code}.")
+        with within(function.timeout), contextlib.closing(client.send(asked, stream=True)) as response:
+            _check(response, function)
             return _answer(_body(response, abandoned), response.charset_encoding or "utf-8")
     except httpx.TimeoutException:
         raise FunctionError(TOOK_TOO_LONG) from None
+    except HostRefused as exc:
+        logger.warning("%s cannot be requested: %s", function.name, exc)
+        raise FunctionError(FAILED) from None
     except httpx.HTTPError as exc:  # Its text may hold a header, and that a secret.
         logger.warning("%s cannot be requested: %s", function.name, type(exc).__name__)
         raise FunctionError(FAILED) from None
 
 
+def _request(client: httpx.Client, http: Http, names: Mapping[str, object]) -> httpx.Request:
+    """What will be sent.
+
+    Raises:
+        FunctionError: an argument cannot be; the text lets the model correct it.
+    """
+    try:
+        query = {name: template.render(names) for name, template in http.query.items()}
+        return client.build_request(
+            http.method,
+            _address(http.url.render_url(names)).copy_merge_params(query),
+            headers=[(name.encode(), template.render(names).encode()) for name, template in http.headers.items()],
+            json=_filled(http.json, names) if http.json is not None else None,
+        )
+    except (httpx.InvalidURL, UnicodeError):  # Too long; half a surrogate pair.
+        raise FunctionError("The arguments do not fit: one of them is no text that can be sent.") from None
+
+
+def _check(response: httpx.Response, function: Function) -> None:
+    """Raises FunctionError: this is no answer to be read."""
+    if not response.is_success:
+        logger.warning("%s was answered with status %d", function.name, response.status_code)
+        raise FunctionError(f"The service answered with the error {response.status_code}.")
+    # Nothing else was asked for, and a kilobyte may unfold to a gigabyte.
+    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        logger.warning("%s was answered with compressed data, which is not read", function.name)
+        raise FunctionError(FAILED)
+
+
 def _body(response: httpx.Response, abandoned: Callable[[], bool]) -> bytes:
-    body = b""
-    for chunk in response.iter_bytes():
+    body = bytearray()
+    for chunk in response.iter_raw():
         body += chunk
         if len(body) > 4 * MAX_RESULT or abandoned():
             raise FunctionError("The service answered with more than can be told on the phone.")
-    return body
+    return bytes(body)
 
 
 def _answer(body: bytes, encoding: str) -> object:
@@ -76,8 +101,10 @@ def _answer(body: bytes, encoding: str) -> object:
     except (ValueError, RecursionError):
         pass
     try:
-        return body.decode(encoding, "replace")
-    except LookupError:
+        known = codecs.lookup(encoding[:_LONGEST_NAME]).name
+        # For names of hosts only: on a long text it works for seconds.
+        return body.decode("utf-8" if known == "punycode" else known, "replace")
+    except (LookupError, ValueError):
         return body.decode("utf-8", "replace")
 
 

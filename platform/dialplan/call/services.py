@@ -1,9 +1,10 @@
 """The addresses and keys under which the speech service can be had, and which of them are down."""
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+from dialplan.words import listed
 
 #: Seconds for which one that failed is asked only where no other is left.
 DOWN_SECONDS = 30.0
@@ -53,11 +54,6 @@ class Services:
         """Whether there is one besides this that is not known to be down."""
         now = self._clock()
         return any(other != service and self._down_until.get(other, 0.0) <= now for other in self._services)
-
-
-def listed(text: str) -> list[str]:
-    """What a variable lists: several addresses or keys stand behind each other, with commas or spaces between."""
-    return [part for part in re.split(r"[,\s]+", text) if part]
 
 
 def services(urls: str, keys: str) -> Services:

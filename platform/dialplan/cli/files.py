@@ -1,6 +1,7 @@
 """What agent files say: `check`, `settings`, `routes`, `show`, `schema`."""
 
 import json
+import os
 import sys
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -29,6 +30,7 @@ from dialplan.config.problems import Ink, Problem, Severity
 from dialplan.config.rules import shape
 from dialplan.config.writing import editor, resolved
 from dialplan.facts import Call
+from dialplan.server.environment import private_hosts
 from dialplan.words import counted
 
 
@@ -41,6 +43,8 @@ from dialplan.words import counted
 def check(root: Path, agents: Sequence[str], format_: str, no_env: bool, strict: bool) -> None:
     """Find every mistake in every agent file; or in those of some agents, and in all that they build on."""
     read_dotenv(root)
+    if not no_env:
+        private_hosts(os.environ)  # What cannot be read is told before what it would allow.
     loading = loaded(root, demand_secrets=not no_env)
     chosen = [known_agent(loading, name_meant(root, agent)) for agent in agents]
     found = _problems_of(loading, chosen) if chosen else loading.problems

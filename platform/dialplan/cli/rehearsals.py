@@ -1,6 +1,7 @@
 """`rehearse` and `demo`: agents are called, offline."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import click
 
 from dialplan import log
 from dialplan.cli.project import agent_of, loaded, name_meant, read_dotenv, root_option, show_problems
+from dialplan.server.environment import private_hosts
 
 
 @click.command()
@@ -20,13 +22,14 @@ def rehearse(root: Path, agents: Sequence[str]) -> None:
 
     log.configure("WARNING")
     read_dotenv(root)
+    private = private_hosts(os.environ)
     loading = loaded(root)
     chosen = [agent_of(loading, name_meant(root, name)) for name in agents]
     if not chosen:
         show_problems(loading)
     played = chosen or list(loading.dialplan.agents.values())
     show = click.echo if sys.stdout.isatty() else _quietly
-    outcomes = asyncio.run(theatre.rehearse(loading, played, None, show))
+    outcomes = asyncio.run(theatre.rehearse(loading, played, None, show, private))
     click.echo(theatre.table(outcomes))
     sys.exit(theatre.exit_code(outcomes, () if chosen else loading.set_aside))
 
@@ -42,10 +45,12 @@ def demo(root: Path, wav: Path | None) -> None:
 
     log.configure("WARNING")
     read_dotenv(root)
+    private = private_hosts(os.environ)
     loading = loaded(root)
     show_problems(loading)
     folder = wav or root / "var" / "demo"
-    outcomes = asyncio.run(theatre.rehearse(loading, list(loading.dialplan.agents.values()), folder, click.echo))
+    agents = list(loading.dialplan.agents.values())
+    outcomes = asyncio.run(theatre.rehearse(loading, agents, folder, click.echo, private))
     click.echo("\n" + theatre.table(outcomes))
     sys.exit(theatre.exit_code(outcomes, loading.set_aside))
 

@@ -122,6 +122,7 @@ CODES: Mapping[str, str] = {
     "W203": "a variable in single braces",
     "W301": "required here, optional there",
     "W302": "a function without a description",
+    "W303": "a host that functions may not reach",
     "W401": "a model that Deepgram is not known to have",
     "W402": "a voice in another language",
     "W501": "an agent that nobody can reach",

@@ -18,12 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dialplan import hosts
 from dialplan.call.record import BargedIn, Entry, Ran, Said
 from dialplan.call.settings import template_names
 from dialplan.config.loading import Loading
 from dialplan.config.model import Agent, Builtin, Endpoint, Rehearsal, Turn
 from dialplan.errors import ConfigError
 from dialplan.facts import Call
+from dialplan.hosts import PrivateHosts
 from dialplan.rehearsal import differences
 from dialplan.rehearsal.ears import Ears
 from dialplan.rehearsal.mulaw import decode
@@ -79,8 +81,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(loading: Loading) -> AsyncIterator[Stage]:
-    """The server and the service, offline."""
+async def stage(loading: Loading, private: PrivateHosts = hosts.NONE) -> AsyncIterator[Stage]:
+    """The server and the service, offline.
+
+    Args:
+        loading: the project.
+        private: hosts that `http` functions may reach beside those on the internet.
+    """
     players: dict[str, Player] = {}
 
     def observe(call: Call, entry: Entry) -> None:
@@ -89,7 +96,8 @@ async def stage(loading: Loading) -> AsyncIterator[Stage]:
 
     token = secrets.token_hex(16)
     async with Ears() as ears, speech_service(loading.dialplan.agents, ears) as service:
-        environment = Environment(token, secrets.token_hex(16), "offline", service.url, "https://rehearsal.invalid")
+        secret, public_url = secrets.token_hex(16), "https://rehearsal.invalid"
+        environment = Environment(token, secret, "offline", service.url, public_url, private)
         listener = listen("127.0.0.1", 0)
         async with answering(loading, environment, observe=observe) as live:
             server = Server(live)

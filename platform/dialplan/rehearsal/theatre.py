@@ -4,16 +4,22 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from dialplan import hosts
 from dialplan.call.record import BargedIn, Entry, Ran, Said
 from dialplan.config.loading import Loading
 from dialplan.config.model import Agent
+from dialplan.hosts import PrivateHosts
 from dialplan.rehearsal.rehearse import Outcome, play, stage
 from dialplan.wire.deepgram import Role
 from dialplan.words import columns, from_here
 
 
 async def rehearse(
-    loading: Loading, agents: Sequence[Agent], folder: Path | None, show: Callable[[str], None]
+    loading: Loading,
+    agents: Sequence[Agent],
+    folder: Path | None,
+    show: Callable[[str], None],
+    private: PrivateHosts = hosts.NONE,
 ) -> list[Outcome]:
     """Play every rehearsal of these agents.
 
@@ -22,6 +28,7 @@ async def rehearse(
         agents: whose rehearsals.
         folder: where calls are saved as WAV files; None for nowhere.
         show: is given a line for everything that is said and done.
+        private: hosts that `http` functions may reach beside those on the internet.
     """
 
     def observe(agent: str, seconds: float, entry: Entry) -> None:
@@ -29,7 +36,7 @@ async def rehearse(
             show(f"{seconds:6.1f}  {told}")
 
     outcomes = []
-    async with stage(loading) as stage_:
+    async with stage(loading, private) as stage_:
         for agent in agents:
             for rehearsal in agent.rehearsals:
                 show(f"\n{agent.name}: {rehearsal.name}")

@@ -40,7 +40,7 @@ async def answering(
     """Everything that a running server holds: the live calls, and what they share. Leaving it ends them."""
     timing = timing or Timing()
     async with (
-        Functions() as functions,
+        Functions(environment.private_hosts) as functions,
         Live(
             loading.dialplan,
             environment,

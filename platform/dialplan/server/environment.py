@@ -6,9 +6,11 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from dialplan.call.services import listed
+from dialplan import hosts
 from dialplan.errors import ConfigError
+from dialplan.hosts import PrivateHosts
 from dialplan.wire import address, deepgram, twilio_numbers
+from dialplan.words import listed
 
 #: Every variable that Dialplan reads, and what it is for.
 VARIABLES: Mapping[str, str] = {
@@ -23,6 +25,7 @@ VARIABLES: Mapping[str, str] = {
     "DATABASE_URL": "Where records of calls go: sqlite:///path or postgresql://…; var/dialplan.db unless set.",
     "DIALPLAN_SECRET": "Signs stream tokens; made from TWILIO_AUTH_TOKEN unless set.",
     "DIALPLAN_VAR": "The folder where plugins keep their files; var/ in the project unless set.",
+    hosts.VARIABLE: "What `http` functions may reach beside the internet: names, addresses, networks.",
 }
 
 #: A proxy on this very machine, which nobody else can pretend to be.
@@ -49,6 +52,8 @@ class Environment:
     """At once, with each of the server's keys; None for no limit."""
     trusted_proxies: tuple[str, ...] = LOOPBACK
     """Whose word counts for where a request comes from."""
+    private_hosts: PrivateHosts = hosts.NONE
+    """What `http` functions may reach beside the internet."""
 
 
 def environment(variables: Mapping[str, str], *, insecure: bool = False, offline: bool = False) -> Environment:
@@ -82,6 +87,7 @@ def environment(variables: Mapping[str, str], *, insecure: bool = False, offline
         public_url=public_url(variables),
         deepgram_sessions=None if offline else deepgram_sessions(variables),
         trusted_proxies=trusted_proxies(variables),
+        private_hosts=private_hosts(variables),
     )
 
 
@@ -130,6 +136,11 @@ def public_url(variables: Mapping[str, str]) -> str:
             f"PUBLIC_URL is {address.shown(url)!r}; it must be the server's address only: the paths are put behind it"
         )
     return url
+
+
+def private_hosts(variables: Mapping[str, str]) -> PrivateHosts:
+    """What `http` functions may reach beside the internet. Raises ConfigError: an entry cannot be read."""
+    return hosts.private_hosts(variables.get(hosts.VARIABLE, ""))
 
 
 def _url(variables: Mapping[str, str], name: str, default: str, schemes: tuple[str, ...]) -> str:

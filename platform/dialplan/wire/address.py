@@ -1,17 +1,14 @@
 """Addresses (URLs) as people may see them, and whether two of them are one. Pure."""
 
-import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
+from dialplan import hosts
 from dialplan.words import printable
 
 #: Characters of an address that are shown.
 _LONGEST = 160
 
 _DEFAULT_PORTS = {"https": 443, "http": 80, "wss": 443, "ws": 80}
-
-#: Names that lead to no place on the internet (RFC 6761, RFC 6762, RFC 8375, and ICANN's `internal`).
-_PRIVATE_NAMES = ("localhost", "local", "internal", "home.arpa", "lan", "test", "invalid")
 
 
 def shown(url: str) -> str:
@@ -54,11 +51,7 @@ def host(url: str) -> str:
 def is_private(url: str) -> bool:
     """Whether the host's name says by itself that nobody on the internet can reach it."""
     split = parts(url)
-    name = (split.hostname or "").rstrip(".") if split else ""
-    try:
-        return not ipaddress.ip_address(name).is_global
-    except ValueError:
-        return "." not in name or name.rpartition(".")[2] in _PRIVATE_NAMES or name.endswith("home.arpa")
+    return hosts.is_private((split.hostname or "") if split else "")
 
 
 def neighbourhood(host: str) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from jsonschema import Draft7Validator
 
+from dialplan import hosts
 from dialplan.config.model import Builtin, Endpoint, Function, Http, Json, OnInterrupt
 from dialplan.config.plugins import sources as plugin_sources
 from dialplan.config.plugins.loader import Plugin, PluginFunction
@@ -15,6 +16,8 @@ from dialplan.config.problems import Problem, did_you_mean, listed, shown
 from dialplan.config.reading import Reading, entries
 from dialplan.config.rules.parameters import parameters_problems
 from dialplan.config.yaml.source import Node
+from dialplan.errors import ConfigError
+from dialplan.words import listed as listed_in
 
 _NO_PARAMETERS: Json = {"type": "object", "properties": {}}
 
@@ -134,6 +137,7 @@ def _http(reading: Reading, node: Node, http: Node) -> Http | None:
         reading.problem("E310", url.place, message, "as in https://api.example.com/{{ name }}")
         return None
     _note_ambiguous(reading, node)
+    _note_unreachable_host(reading, url, url.raw[:base])
     names = _names(reading, node)
     return Http(
         method=http.at("method").raw if http.get("method") else "GET",
@@ -151,6 +155,22 @@ def _note_ambiguous(reading: Reading, node: Node) -> None:
         if properties is not None and properties.get(name) is not None:
             help_text = "give the parameter another name; to a template, call and now are the facts of the call"
             reading.problem("E107", properties.key_place(name), f"{shown(name)} cannot stand here", help_text)
+
+
+def _note_unreachable_host(reading: Reading, url: Node, base: str) -> None:
+    """A host that is not on the internet, and that the operator does not list either."""
+    environment = reading.project.environment
+    if environment is None or "${" in base:  # Nobody knows what is listed there, or which host it is.
+        return
+    given, host = environment.get(hosts.VARIABLE, ""), urlsplit(base).hostname or ""
+    try:
+        private = hosts.private_hosts(given)
+    except ConfigError:  # The commands say so.
+        private = hosts.NONE
+    if not private.may_allow(host):
+        line = f"{hosts.VARIABLE}={', '.join([*listed_in(given), host])}"
+        message = f"{shown(host)} is not on the internet, and so is never asked"
+        reading.problem("W303", url.place, message, f"if it is meant to be, write into .env: {line}")
 
 
 def _base(url: str) -> int:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from dialplan.call import services
+from dialplan import words
 from dialplan.call.dialling import dialler
 from dialplan.call.sockets import Dial, Listener
 from dialplan.config.model import Agent
@@ -61,9 +61,9 @@ def keys(server_url: str, server_key: str, agents: Iterable[Agent]) -> list[Key]
 
 def _each(urls: str, values: str, name: str, users: tuple[str, ...] = ()) -> Iterator[Key]:
     """Every key at every address, where several are listed."""
-    listed = services.listed(values) or [""]
+    listed = words.listed(values) or [""]
     for number, value in enumerate(listed, 1):
-        for url in services.listed(urls):
+        for url in words.listed(urls):
             yield Key(url, value, name if len(listed) == 1 else f"{name} (number {number})", users)
 
 
