@@ -1,0 +1,146 @@
+"""What is looked at while the day goes on: one process, by its /metrics and by what the system knows of it."""
+
+import csv
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from dialplan.words import columns
+from tests.faults.proxies import descriptors, resident_mb
+
+#: Rows of the table that is printed; all of them are in the file.
+ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Of one moment; what the loop was late is of the time since the sample before."""
+
+    minutes: float
+    calls: int
+    """That have ended so far."""
+    live: int
+    mb: float
+    descriptors: int
+    threads: int
+    tasks: int
+    late_median_ms: float
+    """At most so late; `inf` beyond the last bucket."""
+    late_p99_ms: float
+    late_worst_ms: float
+
+    @property
+    def idle(self) -> tuple[int, int, int]:
+        """What must be as before when nobody is on the line."""
+        return self.descriptors, self.threads, self.tasks
+
+
+class Watch:
+    """Looks at a process.
+
+    Args:
+        client: asks it; one connection, so that looking changes nothing.
+        url: where it answers.
+        pid: of the process.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, url: str, pid: int) -> None:
+        self._client = client
+        self._url = url
+        self._pid = pid
+        self._late: dict[float, float] = {}
+
+    async def metrics(self) -> Mapping[str, Mapping[str, float]]:
+        """What /metrics says: by metric, by the value of its last label; of a metric without one, by nothing."""
+        text = (await self._client.get(f"{self._url}/metrics")).text
+        found: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                found[sample.name][next(reversed(sample.labels.values()), "")] += sample.value
+        return found
+
+    async def sample(self, minutes: float) -> Sample:
+        """Look now."""
+        metrics = await self.metrics()
+        late = {float(le): count for le, count in metrics["dialplan_loop_late_seconds_bucket"].items()}
+        since = {le: count - self._late.get(le, 0.0) for le, count in late.items()}
+        self._late = late
+        return Sample(
+            minutes=round(minutes, 3),
+            calls=int(sum(metrics["dialplan_calls_ended_total"].values())),
+            live=int(sum(metrics["dialplan_calls_live"].values())),
+            mb=round(resident_mb(self._pid), 2),
+            descriptors=descriptors(self._pid),
+            threads=_threads(self._pid),
+            tasks=int(metrics["dialplan_tasks"][""]),
+            late_median_ms=1000 * quantile(since, 0.5),
+            late_p99_ms=1000 * quantile(since, 0.99),
+            late_worst_ms=1000 * quantile(since, 1.0),
+        )
+
+
+def _threads(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("Threads:"):
+            return int(line.split()[1])
+    return 0
+
+
+def quantile(buckets: dict[float, float], share: float) -> float:
+    """The bound of a histogram's bucket that so many observations are not above; 0 where there are none.
+
+    Args:
+        buckets: how many are not above each bound.
+        share: such as 0.99.
+    """
+    total = max(buckets.values(), default=0.0)
+    return next((bound for bound, count in sorted(buckets.items()) if total and count >= share * total), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """How memory grows, by a straight line through the samples."""
+
+    mb_per_hour: float
+    mb_per_1000_calls: float
+
+
+def slope(samples: Sequence[Sample]) -> Slope | None:
+    """Of the second half; None where that has too few."""
+    half = samples[len(samples) // 2 :]
+    memory = [sample.mb for sample in half]
+    if len(half) < 3 or half[0].calls == half[-1].calls:
+        return None
+    by_hour = statistics.linear_regression([sample.minutes / 60 for sample in half], memory)
+    by_calls = statistics.linear_regression([sample.calls / 1000 for sample in half], memory)
+    return Slope(by_hour.slope, by_calls.slope)
+
+
+def table(samples: Sequence[Sample]) -> list[str]:
+    """Lines for people: some of the samples, evenly spaced, the first and the last among them."""
+    last = len(samples) - 1
+    shown = sorted({round(last * row / (ROWS - 1)) for row in range(ROWS)}) if last > 0 else range(len(samples))
+    head = ("minutes", "calls", "live", "MB", "descriptors", "threads", "tasks", "late, ms: median", "p99", "worst")
+    rows = [_row(samples[number]) for number in shown]
+    return columns([head, *rows])
+
+
+def _row(sample: Sample) -> tuple[str, ...]:
+    late = (sample.late_median_ms, sample.late_p99_ms, sample.late_worst_ms)
+    whole = (sample.descriptors, sample.threads, sample.tasks)
+    told = (f"{sample.minutes:.1f}", f"{sample.calls}", f"{sample.live}", f"{sample.mb:.1f}")
+    return (*told, *map(str, whole), *(f"≤ {ms:g}" for ms in late))
+
+
+def write(samples: Sequence[Sample], path: Path) -> None:
+    """All of them, as CSV."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(field.name for field in fields(Sample))
+        lines.writerows(astuple(sample) for sample in samples)
