@@ -124,7 +124,8 @@ async def day(root: Path, seed: int, shape: Shape) -> Tally:
     """
     tally, chance = Tally(), random.Random(seed)
     async with AsyncExitStack() as stack:
-        files = Files(root / "project", await stack.enter_async_context(asked()))
+        crm = await stack.enter_async_context(asked())
+        files = Files(root / "project", crm.url)
         plans = Plans()
         speech_url, sessions = await stack.enter_async_context(hosts(plans))
         log = stack.enter_context((root / "log").open("wb"))
@@ -144,7 +145,9 @@ async def day(root: Path, seed: int, shape: Shape) -> Tally:
         await _one_of_each(town, shape, tally, chance)
         before = await _quiet(watch)
         await _busy(town, shape, tally, chance, watch, changes, deploys)
-        await _evening(town, tally, chance)
+        # What the client of `http` functions has kept open it closes with its next request.
+        await crm.hang_up()
+        await _one(town, LAST, TONES, chance, tally)
         await _look_at_what_is_left(watch, before, sessions, shape, tally)
         tally.note(await watch.metrics())
     tally.errors = unexpected((root / "log").read_text())
@@ -160,11 +163,6 @@ async def _one_of_each(town: Town, shape: Shape, tally: Tally, chance: random.Ra
 
 async def _one(town: Town, kind: Kind, tone: int, chance: random.Random, tally: Tally) -> None:
     tally.ended.append(await call(town, kind, tone, chance))
-
-
-async def _evening(town: Town, tally: Tally, chance: random.Random) -> None:
-    """A client of HTTP closes connections that were idle for too long when it is used again."""
-    await _one(town, LAST, TONES, chance, tally)
 
 
 async def _busy(

@@ -33,11 +33,9 @@ class Sample:
     """At most so late; `inf` beyond the last bucket."""
     late_p99_ms: float
     late_worst_ms: float
-
-    @property
-    def idle(self) -> tuple[int, int, int]:
-        """What must be as before when nobody is on the line."""
-        return self.descriptors, self.threads, self.tasks
+    waited_ms: float
+    """That the system let the event loop's thread wait for a core, altogether: so much was late through no fault of its
+    own. 0 where the system does not tell."""
 
 
 class Watch:
@@ -54,6 +52,7 @@ class Watch:
         self._url = url
         self._pid = pid
         self._late: dict[float, float] = {}
+        self._waited_ms = 0.0
 
     async def metrics(self) -> Mapping[str, Mapping[str, float]]:
         """What /metrics says: by metric, by the value of its last label; of a metric without one, by nothing."""
@@ -70,6 +69,7 @@ class Watch:
         late = {float(le): count for le, count in metrics["dialplan_loop_late_seconds_bucket"].items()}
         since = {le: count - self._late.get(le, 0.0) for le, count in late.items()}
         self._late = late
+        waited, self._waited_ms = self._waited_ms, _waited_ms(self._pid)
         return Sample(
             minutes=round(minutes, 3),
             calls=int(sum(metrics["dialplan_calls_ended_total"].values())),
@@ -81,6 +81,7 @@ class Watch:
             late_median_ms=1000 * quantile(since, 0.5),
             late_p99_ms=1000 * quantile(since, 0.99),
             late_worst_ms=1000 * quantile(since, 1.0),
+            waited_ms=round(self._waited_ms - waited, 1),
         )
 
 
@@ -89,6 +90,14 @@ def _threads(pid: int) -> int:
         if line.startswith("Threads:"):
             return int(line.split()[1])
     return 0
+
+
+def _waited_ms(pid: int) -> float:
+    """In its life, of its first thread. See sched-stats in the documentation of Linux."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e6
+    except (OSError, IndexError):
+        return 0.0
 
 
 def quantile(buckets: dict[float, float], share: float) -> float:
@@ -125,7 +134,19 @@ def table(samples: Sequence[Sample]) -> list[str]:
     """Lines for people: some of the samples, evenly spaced, the first and the last among them."""
     last = len(samples) - 1
     shown = sorted({round(last * row / (ROWS - 1)) for row in range(ROWS)}) if last > 0 else range(len(samples))
-    head = ("minutes", "calls", "live", "MB", "descriptors", "threads", "tasks", "late, ms: median", "p99", "worst")
+    head = (
+        "minutes",
+        "calls",
+        "live",
+        "MB",
+        "descriptors",
+        "threads",
+        "tasks",
+        "late, ms: median",
+        "p99",
+        "worst",
+        "no core, ms",
+    )
     rows = [_row(samples[number]) for number in shown]
     return columns([head, *rows])
 
@@ -134,7 +155,7 @@ def _row(sample: Sample) -> tuple[str, ...]:
     late = (sample.late_median_ms, sample.late_p99_ms, sample.late_worst_ms)
     whole = (sample.descriptors, sample.threads, sample.tasks)
     told = (f"{sample.minutes:.1f}", f"{sample.calls}", f"{sample.live}", f"{sample.mb:.1f}")
-    return (*told, *map(str, whole), *(f"≤ {ms:g}" for ms in late))
+    return (*told, *map(str, whole), *(f"≤ {ms:g}" for ms in late), f"{sample.waited_ms:.0f}")
 
 
 def write(samples: Sequence[Sample], path: Path) -> None:

@@ -123,30 +123,48 @@ async def hosts(plans: Plans) -> AsyncIterator[tuple[str, set[ServerConnection]]
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/agent/converse", sessions
 
 
-@asynccontextmanager
-async def asked() -> AsyncIterator[str]:
-    """A server that finds everything but `broken`, and tells with which word it was asked; its address."""
-    answering: set[asyncio.Task[None]] = set()
+@dataclass
+class Asked:
+    """A server that finds everything but `broken`, and tells with which word it was asked."""
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    url: str = ""
+    _answering: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, for as long as it is kept."""
         task = asyncio.current_task()
         assert task is not None
-        answering.add(task)
-        task.add_done_callback(answering.discard)
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
         with contextlib.closing(writer), contextlib.suppress(asyncio.CancelledError, OSError, EOFError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
-                what = head[0].split()[1].removeprefix("/")
-                word = next(line.split(": ")[1] for line in head if line.lower().startswith("authorization"))
-                body = json.dumps({"found": what, "word": word}).encode()
-                status = "500 Broken" if what == "broken" else "200 OK"
-                fields = f"content-type: application/json\r\ncontent-length: {len(body)}"
-                writer.write(f"HTTP/1.1 {status}\r\n{fields}\r\n\r\n".encode() + body)
+                writer.write(_found(head))
                 await writer.drain()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        server.close()
-        for task in answering:
+    async def hang_up(self) -> None:
+        """Close the connections that clients keep; they close theirs when they want to use them again."""
+        for task in self._answering:
             task.cancel()
-        await asyncio.gather(*answering)
+        await asyncio.gather(*self._answering)
+
+
+def _found(head: list[str]) -> bytes:
+    """The answer to a request."""
+    what = head[0].split()[1].removeprefix("/")
+    word = next(line.split(": ")[1] for line in head if line.lower().startswith("authorization"))
+    body = json.dumps({"found": what, "word": word}).encode()
+    status = "500 Broken" if what == "broken" else "200 OK"
+    fields = f"content-type: application/json\r\ncontent-length: {len(body)}"
+    return f"HTTP/1.1 {status}\r\n{fields}\r\n\r\n".encode() + body
+
+
+@asynccontextmanager
+async def asked() -> AsyncIterator[Asked]:
+    """While it answers."""
+    service = Asked()
+    async with await asyncio.start_server(service.answer, "127.0.0.1", 0) as server:
+        service.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield service
+        server.close()
+        await service.hang_up()
