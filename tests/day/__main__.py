@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tests.day.day import Shape, Tally, day
+from tests.day.page import publish
 from tests.day.samples import write
 
 parser = argparse.ArgumentParser(prog="python -m tests.day")
@@ -14,6 +15,7 @@ parser.add_argument("--hours", type=float, default=1.0)
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--at-once", type=int, default=10)
 parser.add_argument("--out", type=Path, default=Path("var/day"), help="folder for day.csv, day.svg and day.txt")
+parser.add_argument("--publish", action="store_true", help="put figures and picture into docs/reliability.md too")
 
 
 def main() -> int:
@@ -25,6 +27,9 @@ def main() -> int:
         tally = asyncio.run(day(Path(folder), given.seed, shape))
     print(tally.report())
     _write(tally, given.out)
+    if given.publish:
+        command = f"make soak HOURS={given.hours:g} SEED={given.seed}"
+        publish(command, tally.report(), given.out / "day.svg")
     return 1 if tally.wrong else 0
 
 

@@ -6,16 +6,20 @@ import pytest
 
 from tests.day.callers import CALLERS
 from tests.day.day import Shape, day, unexpected
+from tests.day.page import BEGIN, END, PAGE, publish
 from tests.day.samples import Sample, Slope, quantile, slope, table, write
 
-#: A few seconds of one process, with a reload; without whatever takes its time.
+#: Kinds of calls that take their time. One call with a function is among the others all the same.
+SLOW = ("says nothing", "many turns", "functions", "few places", "interrupts")
+
+#: Seconds of one process, with a reload or two.
 SHORT = Shape(
-    seconds=1.5,
+    seconds=1.0,
     at_once=5,
     every=0.5,
     change_every=0.3,
     deploy_every=0.0,
-    kinds=[kind for kind in CALLERS if kind.name not in ("says nothing", "many turns")],
+    kinds=[kind for kind in CALLERS if kind.name not in SLOW],
     threads=False,
 )
 
@@ -82,3 +86,20 @@ def test_the_log_may_tell_of_what_goes_wrong_on_purpose_and_of_nothing_else() ->
     other = "2026-01-01 00:00:00,000 ERROR   dialplan.server.live the call CA1 failed"
 
     assert unexpected(f"{ours}\n{other}\n2026-01-01 00:00:00,000 INFO    dialplan x\n") == [other]
+
+
+def test_new_figures_take_the_place_of_the_old_ones_and_of_nothing_else(tmp_path: Path) -> None:
+    page, picture = tmp_path / "reliability.md", tmp_path / "day.svg"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    picture.write_text("<svg/>")
+
+    publish("make soak HOURS=2 SEED=7", "new \\1", picture, page)
+
+    assert page.read_text() == f"before\n{BEGIN}\n`make soak HOURS=2 SEED=7`:\n\n```\nnew \\1\n```\n{END}\nafter\n"
+    assert (tmp_path / "reliability" / "day.svg").read_text() == "<svg/>"
+
+
+def test_the_page_has_a_place_for_the_figures() -> None:
+    page = PAGE.read_text()
+
+    assert 0 < page.index(BEGIN) < page.index(END)
