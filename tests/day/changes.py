@@ -74,9 +74,10 @@ class Changes:
 
     async def broken(self, number: int) -> None:
         """A file has a mistake for a while; its last good version answers."""
-        await self._live("a file broken", lambda: self.files.steady(broken=True), broken=1)
-        await asyncio.sleep(self.chance.uniform(0.5, 3.0))
-        await self._live("a file healed", lambda: self.files.steady(broken=False))
+        async with self.files.whole:
+            await self._live("a file broken", lambda: self.files.steady(broken=True), broken=1)
+            await asyncio.sleep(self.chance.uniform(0.5, 3.0))
+            await self._live("a file healed", lambda: self.files.steady(broken=False))
 
     async def guest(self, number: int) -> None:
         """An agent is added and answers; it is removed, and its number is nobody's."""

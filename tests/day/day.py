@@ -9,10 +9,11 @@ import contextlib
 import random
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import httpx
 from websockets.asyncio.server import ServerConnection
@@ -22,10 +23,10 @@ from tests.day.callers import CALLERS, EARLY, LAST, STRANGERS, Ended, Kind, Town
 from tests.day.changes import Changes, Deploys, happens
 from tests.day.files import Files
 from tests.day.plans import Plans
-from tests.day.samples import Sample, Watch, slope, table
+from tests.day.samples import Sample, Watch, held, slope, table
 from tests.day.speech import asked, hosts
 from tests.faults.proxies import Proxy, standing
-from tests.server.test_process import serving
+from tests.server.test_process import Process, serving
 
 #: How often a stranger comes in the place of a caller.
 STRANGE = 0.05
@@ -40,6 +41,9 @@ FAULTS = {"fault", "speech_refused", "speech_lost", "limit", "shutdown"}
 #: Seconds in which a server must be as it was before the first call, once all are gone. Threads that have no work are
 #: kept for half a minute.
 IDLE_SECONDS = 45.0
+
+#: To the database that a process keeps (journal/engines.py).
+CONNECTIONS = 2
 
 #: What the log may say at ERROR: of the function that fails, and of the file that is broken.
 LOGGED = re.compile(r"the function fails failed|there are mistakes:|steady is set aside")
@@ -135,7 +139,7 @@ async def day(root: Path, seed: int, shape: Shape) -> Tally:
         client = await stack.enter_async_context(httpx.AsyncClient(limits=httpx.Limits(max_connections=1)))
         watch = Watch(client, process.url, process.process.pid)
         deploys = Deploys(
-            lambda: serving(files.root, speech_url, "--drain", "move", log=log),
+            lambda: _deployed(files, speech_url, log),
             balancer,
             tally.note,
             tally.changes,
@@ -143,7 +147,7 @@ async def day(root: Path, seed: int, shape: Shape) -> Tally:
         )
         changes = Changes(files, town, watch, process, random.Random(chance.random()), tally.changes, tally.ended)
         await _one_of_each(town, shape, tally, chance)
-        before = await _quiet(watch)
+        before = _Idle(await _quiet(watch), held(watch.pid))
         await _busy(town, shape, tally, chance, watch, changes, deploys)
         # What the client of `http` functions has kept open it closes with its next request.
         await crm.hang_up()
@@ -152,6 +156,15 @@ async def day(root: Path, seed: int, shape: Shape) -> Tally:
         tally.note(await watch.metrics())
     tally.errors = unexpected((root / "log").read_text())
     return tally
+
+
+@asynccontextmanager
+async def _deployed(files: Files, speech_url: str, log: IO[bytes]) -> AsyncIterator[Process]:
+    """Another process, which begins while every file is whole: a broken one has no last good version for it."""
+    async with AsyncExitStack() as stack:
+        async with files.whole:
+            process = await stack.enter_async_context(serving(files.root, speech_url, "--drain", "move", log=log))
+        yield process
 
 
 async def _one_of_each(town: Town, shape: Shape, tally: Tally, chance: random.Random) -> None:
@@ -221,20 +234,35 @@ async def _quiet(watch: Watch) -> Sample:
             await asyncio.sleep(0.2)
 
 
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """A server without a call on the line."""
+
+    sample: Sample
+    held: Counter[str]
+
+    def since(self, now: "_Idle") -> dict[str, int]:
+        """What there is more of."""
+        return {
+            "tasks": now.sample.tasks - self.sample.tasks,
+            "descriptors": sum((now.held - self._may_hold()).values()),
+            "threads": now.sample.threads - self.sample.threads,
+        }
+
+    def _may_hold(self) -> Counter[str]:
+        """A second connection to the database is made when two want one for the first time, and kept."""
+        return self.held | Counter({name: CONNECTIONS for name in self.held if name.startswith("dialplan.db")})
+
+
 async def _look_at_what_is_left(
-    watch: Watch, before: Sample, sessions: set[ServerConnection], shape: Shape, tally: Tally
+    watch: Watch, before: _Idle, sessions: set[ServerConnection], shape: Shape, tally: Tally
 ) -> None:
     """Wait until the server is as it was before the day, if it ever is."""
 
     async def left() -> dict[str, int]:
-        now = await watch.sample(0.0)
-        found = {
-            "calls": now.live,
-            "sessions of the speech service": len(sessions),
-            "tasks": now.tasks - before.tasks,
-            "descriptors": now.descriptors - before.descriptors,
-        }
-        return found | ({"threads": now.threads - before.threads} if shape.threads else {})
+        now = _Idle(await watch.sample(0.0), held(watch.pid))
+        found = {"calls": now.sample.live, "sessions of the speech service": len(sessions), **before.since(now)}
+        return found if shape.threads else {what: number for what, number in found.items() if what != "threads"}
 
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(IDLE_SECONDS):

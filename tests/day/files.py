@@ -3,6 +3,7 @@
 Every edition of a file says in what it leads to which one it is, so that a call notices an edition that is too old.
 """
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +102,8 @@ class Files:
 
     def __init__(self, root: Path, asked: str) -> None:
         self.root = root
+        self.whole = asyncio.Lock()
+        """Whoever has it finds no broken file."""
         self._functions = _FUNCTIONS % (FUNCTION_SECONDS, FUNCTION_SECONDS, asked)
         self.desk(0)
         self.plugin(0)

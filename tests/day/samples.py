@@ -1,9 +1,11 @@
 """What is looked at while the day goes on: one process, by its /metrics and by what the system knows of it."""
 
 import csv
+import os
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -48,9 +50,9 @@ class Watch:
     """
 
     def __init__(self, client: httpx.AsyncClient, url: str, pid: int) -> None:
+        self.pid = pid
         self._client = client
         self._url = url
-        self._pid = pid
         self._late: dict[float, float] = {}
         self._waited_ms = 0.0
 
@@ -69,14 +71,14 @@ class Watch:
         late = {float(le): count for le, count in metrics["dialplan_loop_late_seconds_bucket"].items()}
         since = {le: count - self._late.get(le, 0.0) for le, count in late.items()}
         self._late = late
-        waited, self._waited_ms = self._waited_ms, _waited_ms(self._pid)
+        waited, self._waited_ms = self._waited_ms, _waited_ms(self.pid)
         return Sample(
             minutes=round(minutes, 3),
             calls=int(sum(metrics["dialplan_calls_ended_total"].values())),
             live=int(sum(metrics["dialplan_calls_live"].values())),
-            mb=round(resident_mb(self._pid), 2),
-            descriptors=descriptors(self._pid),
-            threads=_threads(self._pid),
+            mb=round(resident_mb(self.pid), 2),
+            descriptors=descriptors(self.pid),
+            threads=_threads(self.pid),
             tasks=int(metrics["dialplan_tasks"][""]),
             late_median_ms=1000 * quantile(since, 0.5),
             late_p99_ms=1000 * quantile(since, 0.99),
@@ -90,6 +92,16 @@ def _threads(pid: int) -> int:
         if line.startswith("Threads:"):
             return int(line.split()[1])
     return 0
+
+
+def held(pid: int) -> Counter[str]:
+    """What a process has open, each kind by its name: files by theirs, sockets as `socket`."""
+    found: Counter[str] = Counter()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # It has been closed meanwhile.
+            target = os.readlink(descriptor)
+            found["socket" if target.startswith("socket:") else Path(target).name] += 1
+    return found
 
 
 def _waited_ms(pid: int) -> float:
