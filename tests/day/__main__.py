@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +15,12 @@ parser = argparse.ArgumentParser(prog="python -m tests.day")
 parser.add_argument("--hours", type=float, default=1.0)
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--at-once", type=int, default=10)
-parser.add_argument("--out", type=Path, default=Path("var/day"), help="folder for day.csv, day.svg and day.txt")
+parser.add_argument(
+    "--out",
+    type=Path,
+    default=Path("var/day"),
+    help="folder for day.csv, .svg, .txt, and the .log of a day that went wrong",
+)
 parser.add_argument("--publish", action="store_true", help="put figures and picture into docs/reliability.md too")
 
 
@@ -24,7 +30,9 @@ def main() -> int:
     seconds = given.hours * 3600
     shape = Shape(seconds, given.at_once, every=min(60.0, max(10.0, seconds / 240)))
     with tempfile.TemporaryDirectory() as folder:
-        tally = asyncio.run(day(Path(folder), given.seed, shape))
+        tally = asyncio.run(day(Path(folder), given.seed, shape, lambda samples: write(samples, given.out / "day.csv")))
+        if tally.wrong:
+            shutil.copy(Path(folder) / "log", given.out / "day.log")
     print(tally.report())
     _write(tally, given.out)
     if given.publish:
@@ -34,7 +42,6 @@ def main() -> int:
 
 
 def _write(tally: Tally, out: Path) -> None:
-    write(tally.samples, out / "day.csv")
     (out / "day.txt").write_text(tally.report() + "\n")
     try:
         from tests.day.plots import draw

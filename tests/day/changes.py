@@ -9,11 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 
-import httpx
-
 from tests.day.callers import GUESTS, GUESTS_GONE, Ended, Town, call
 from tests.day.files import Files
-from tests.day.samples import Watch
+from tests.day.samples import Watch, looking
 from tests.faults.proxies import Proxy
 from tests.server.test_process import Process
 
@@ -129,7 +127,7 @@ class Deploys:
             over: the end of the day.
         """
         while not over.is_set():
-            async with self.start() as process, httpx.AsyncClient() as client:
+            async with self.start() as process, looking() as client:
                 self.balancer.servers.insert(0, process.url)
                 await happens(over, within=every)
                 self.note(await Watch(client, process.url, process.process.pid).metrics())

@@ -9,13 +9,12 @@ import contextlib
 import random
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import httpx
 from websockets.asyncio.server import ServerConnection
 
 from dialplan.words import columns
@@ -23,7 +22,7 @@ from tests.day.callers import CALLERS, EARLY, LAST, STRANGERS, Ended, Kind, Town
 from tests.day.changes import Changes, Deploys, happens
 from tests.day.files import Files
 from tests.day.plans import Plans
-from tests.day.samples import Sample, Watch, held, slope, table
+from tests.day.samples import Sample, Watch, held, looking, slope, table
 from tests.day.speech import asked, hosts
 from tests.faults.proxies import Proxy, standing
 from tests.server.test_process import Process, serving
@@ -118,13 +117,14 @@ class Tally:
         return [f"wrong: {what}" for what in self.wrong] or [f"{len(self.ended)} calls, each as it should be"]
 
 
-async def day(root: Path, seed: int, shape: Shape) -> Tally:
+async def day(root: Path, seed: int, shape: Shape, seen: Callable[[Sequence[Sample]], None] = lambda _: None) -> Tally:
     """Live through it.
 
     Args:
         root: an empty folder.
         seed: of all that is done at random.
         shape: how long, how much, how often.
+        seen: called with all samples so far after each.
     """
     tally, chance = Tally(), random.Random(seed)
     async with AsyncExitStack() as stack:
@@ -136,7 +136,7 @@ async def day(root: Path, seed: int, shape: Shape) -> Tally:
         process = await stack.enter_async_context(serving(files.root, speech_url, log=log))
         balancer = Proxy(process.url)
         town = Town(plans, process.url, await stack.enter_async_context(standing(balancer)))
-        client = await stack.enter_async_context(httpx.AsyncClient(limits=httpx.Limits(max_connections=1)))
+        client = await stack.enter_async_context(looking(max_connections=1))
         watch = Watch(client, process.url, process.process.pid)
         deploys = Deploys(
             lambda: _deployed(files, speech_url, log),
@@ -148,7 +148,7 @@ async def day(root: Path, seed: int, shape: Shape) -> Tally:
         changes = Changes(files, town, watch, process, random.Random(chance.random()), tally.changes, tally.ended)
         await _one_of_each(town, shape, tally, chance)
         before = _Idle(await _quiet(watch), held(watch.pid))
-        await _busy(town, shape, tally, chance, watch, changes, deploys)
+        await _busy(town, shape, tally, chance, watch, changes, deploys, seen)
         # What the client of `http` functions has kept open it closes with its next request.
         await crm.hang_up()
         await _one(town, LAST, TONES, chance, tally)
@@ -175,7 +175,11 @@ async def _one_of_each(town: Town, shape: Shape, tally: Tally, chance: random.Ra
 
 
 async def _one(town: Town, kind: Kind, tone: int, chance: random.Random, tally: Tally) -> None:
-    tally.ended.append(await call(town, kind, tone, chance))
+    try:
+        ended = await call(town, kind, tone, chance)
+    except Exception as exc:  # noqa: BLE001 -- whatever it is, hours of others shall not be lost for it
+        ended = Ended(kind.name, wrong=[repr(exc)])
+    tally.ended.append(ended)
 
 
 async def _busy(
@@ -186,11 +190,12 @@ async def _busy(
     watch: Watch,
     changes: Changes,
     deploys: Deploys,
+    seen: Callable[[Sequence[Sample]], None],
 ) -> None:
     """The day itself."""
     over = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(_looking(watch, shape.every, over, tally.samples))
+        group.create_task(_looking(watch, shape.every, over, tally.samples, seen))
         group.create_task(changes.run(shape.change_every, over))
         if shape.deploy_every:
             group.create_task(deploys.run(shape.deploy_every, over))
@@ -213,11 +218,18 @@ async def _one_after_the_other(town: Town, shape: Shape, tone: int, chance: rand
         await asyncio.sleep(chance.uniform(0.0, 0.5))
 
 
-async def _looking(watch: Watch, every: float, over: asyncio.Event, samples: list[Sample]) -> None:
+async def _looking(
+    watch: Watch,
+    every: float,
+    over: asyncio.Event,
+    samples: list[Sample],
+    seen: Callable[[Sequence[Sample]], None],
+) -> None:
     loop = asyncio.get_running_loop()
     since = loop.time()
     while True:
         samples.append(await watch.sample((loop.time() - since) / 60))
+        seen(samples)
         due = since + every * len(samples)
         if await happens(over, within=due - loop.time()):
             return

@@ -40,6 +40,11 @@ class Sample:
     own. 0 where the system does not tell."""
 
 
+def looking(max_connections: int | None = None) -> httpx.AsyncClient:
+    """For a `Watch`. A server that has much to do is waited for."""
+    return httpx.AsyncClient(timeout=60.0, limits=httpx.Limits(max_connections=max_connections))
+
+
 class Watch:
     """Looks at a process.
 
@@ -146,19 +151,8 @@ def table(samples: Sequence[Sample]) -> list[str]:
     """Lines for people: some of the samples, evenly spaced, the first and the last among them."""
     last = len(samples) - 1
     shown = sorted({round(last * row / (ROWS - 1)) for row in range(ROWS)}) if last > 0 else range(len(samples))
-    head = (
-        "minutes",
-        "calls",
-        "live",
-        "MB",
-        "descriptors",
-        "threads",
-        "tasks",
-        "late, ms: median",
-        "p99",
-        "worst",
-        "no core, ms",
-    )
+    late = ("late: median", "p99", "worst", "no core")
+    head = ("minutes", "calls", "live", "MB", "descriptors", "threads", "tasks", *late)
     rows = [_row(samples[number]) for number in shown]
     return columns([head, *rows])
 
