@@ -35,8 +35,9 @@ def draw(samples: Sequence[Sample], path: Path) -> None:
 
 
 def _memory(axes: Axes, clock: list[float], samples: Sequence[Sample]) -> None:
-    axes.plot(clock, [sample.mb for sample in samples], color=BLUE)
-    axes.set_ylim(bottom=0)
+    memory = [sample.mb for sample in samples]
+    axes.plot(clock, memory, color=BLUE)
+    axes.set_ylim(0, 1.15 * max(memory))
     axes.set_ylabel("MB of memory")
 
 
