@@ -20,8 +20,14 @@ check: $(VENV)/installed-test ## lint, format and types
 	$(BIN)/mypy plugins
 	$(BIN)/mypy -p bench
 
-soak: $(VENV)/installed-test ## calls while everything fails, for MINUTES; prints what became of them
-	$(BIN)/python -m tests.faults --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1) $(if $(POSTGRESQL),--postgresql)
+ifdef HOURS
+SOAK := tests.day --hours $(HOURS) $(if $(PUBLISH),--publish)
+else
+SOAK := tests.faults --minutes $(or $(MINUTES),10) $(if $(POSTGRESQL),--postgresql)
+endif
+
+soak: $(VENV)/installed-test $(if $(HOURS),$(VENV)/installed-bench) ## HOURS of an ordinary day, or MINUTES in which everything fails
+	$(BIN)/python -m $(SOAK) --seed $(or $(SEED),1)
 
 bench: $(VENV)/installed-bench ## what a call costs beside other bridges; half an hour on a quiet machine
 	$(BIN)/python -m bench --out var/bench.json

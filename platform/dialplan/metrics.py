@@ -1,5 +1,6 @@
 """What an operator can count. One `Metrics` per process; docs/operations.md says what each is for."""
 
+import asyncio
 from collections.abc import Collection
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -68,6 +69,10 @@ class Metrics:
             buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.5),
             registry=self.registry,
         )
+        self.tasks = Gauge(
+            "dialplan_tasks", "Asyncio tasks of the event loop, counted when asked.", registry=self.registry
+        )
+        self.tasks.set_function(_tasks)
         self.agents = Gauge("dialplan_agents", "Agents that answer.", registry=self.registry)
         self.agent_broken = Gauge(
             "dialplan_agent_broken", "1 where an agent's file has a mistake, else 0.", ["agent"], registry=self.registry
@@ -99,3 +104,11 @@ class Metrics:
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _tasks() -> int:
+    """How many the loop has that asks; none where no loop does."""
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        return 0

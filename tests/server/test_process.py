@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import httpx
 import pytest
@@ -42,10 +43,10 @@ def variables(**changes: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def serving(root: Path, speech_url: str, *options: str) -> AsyncIterator[Process]:
+async def serving(root: Path, speech_url: str, *options: str, log: IO[bytes] | None = None) -> AsyncIterator[Process]:
     command = ["-m", "dialplan", "serve", "--port", "0", "--root", str(root), *options]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *command, env=variables(DEEPGRAM_URL=speech_url), stdout=asyncio.subprocess.PIPE
+        sys.executable, *command, env=variables(DEEPGRAM_URL=speech_url), stdout=asyncio.subprocess.PIPE, stderr=log
     )
     assert process.stdout is not None
     try:
