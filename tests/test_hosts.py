@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dialplan import hosts
 from dialplan.errors import ConfigError
-from dialplan.hosts import NONE, private_hosts
+from dialplan.hosts import NONE, neighbourhood, private_hosts
 
 SPECIAL = [
     "0.0.0.0",
@@ -197,3 +197,17 @@ def test_whatever_a_list_is_it_is_read_or_refused_in_words(text: str) -> None:
 def test_whatever_a_host_is_nothing_is_raised(text: str) -> None:
     hosts.is_private(text)
     NONE.may_allow(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::ffff", "2001:db8:1:2::/64"),
+        ("unix", "unix"),
+        ("", ""),
+    ],
+)
+def test_whoever_has_one_address_of_a_network_has_all_of_it(host: str, told: str) -> None:
+    assert neighbourhood(host) == told

@@ -1,4 +1,5 @@
-"""Hosts: which of them are on the internet, and which of the others the operator lets functions reach. Pure."""
+"""Hosts: which of them are on the internet, which of the others the operator lets functions reach, who is whose
+neighbour. Pure."""
 
 import ipaddress
 import re
@@ -138,3 +139,13 @@ def _last_bits(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address:
 
 def _plain(host: str) -> str:
     return host.lower().rstrip(".")
+
+
+def neighbourhood(host: str) -> str:
+    """An IP address; of an IPv6 one its network, since whoever has one of those has all (RFC 6177). Any other text is
+    itself."""
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)

@@ -129,7 +129,7 @@ async def test_while_frames_run_late_no_new_call_is_taken_and_the_server_is_not_
     async with world_of(tmp_path, Admission(lateness=lateness), a=AGENT) as world:
         await calls(world, "CA1")
         for _ in range(MANY):
-            lateness.note(0.05)
+            lateness.note(0.05, 0.05)
 
         assert await calls(world, "CA2") == "Reject"
         assert await refused(world, "late") == 1
@@ -141,13 +141,20 @@ async def test_while_frames_run_late_no_new_call_is_taken_and_the_server_is_not_
 
 
 def test_one_pause_is_not_late_and_what_was_late_is_forgotten(lateness: Lateness) -> None:
-    lateness.note(5.0)
+    lateness.note(5.0, 5.0)
     assert not lateness.is_late
-    for _ in range(MANY):
-        lateness.note(0.011)
+    for _ in range(BEATS):
+        lateness.note(0.011, 0.05)
     assert lateness.is_late
     for _ in range(BEATS):
-        lateness.note(0.001)
+        lateness.note(0.001, 0.05)
+    assert not lateness.is_late
+
+
+def test_who_waits_for_others_on_the_machine_is_not_too_busy_itself(lateness: Lateness) -> None:
+    for _ in range(BEATS):
+        lateness.note(0.05, 0.01)
+
     assert not lateness.is_late
 
 
@@ -155,8 +162,8 @@ async def test_a_loop_that_is_held_up_is_noticed() -> None:
     noticed = asyncio.get_running_loop().create_future()
 
     class Noticing(Lateness):
-        def note(self, delay: float) -> None:
-            super().note(delay)
+        def note(self, delay: float, worked: float) -> None:
+            super().note(delay, worked)
             noticed.set_result(delay)
 
     with Noticing(metrics := Metrics()):

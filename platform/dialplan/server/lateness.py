@@ -1,6 +1,7 @@
 """How late the event loop is, and with it everybody's audio. A timer that is to come twenty times a second tells."""
 
 import asyncio
+import time
 from collections import deque
 from types import TracebackType
 from typing import Self
@@ -18,6 +19,9 @@ LATE_SECONDS = 0.01
 #: So many late ones are more than a pause for breath.
 MANY = BEATS // 5
 
+#: Of a core: who works less than this is kept waiting by somebody else, and would not be sooner with fewer calls.
+BUSY = 0.3
+
 
 class Lateness:
     """A context manager: looks while it is entered.
@@ -28,7 +32,7 @@ class Lateness:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._delays: deque[float] = deque(maxlen=BEATS)
+        self._noted: deque[tuple[float, float]] = deque(maxlen=BEATS)
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
@@ -43,18 +47,22 @@ class Lateness:
 
     @property
     def is_late(self) -> bool:
-        """Whether frames run late: not once, but again and again."""
-        return sum(delay > LATE_SECONDS for delay in self._delays) >= MANY
+        """Whether frames run late, again and again, and the loop's own work is the reason."""
+        if sum(delay > LATE_SECONDS for delay, _ in self._noted) < MANY:
+            return False
+        passed = sum(BEAT + delay for delay, _ in self._noted)
+        return sum(worked for _, worked in self._noted) > BUSY * passed
 
-    def note(self, delay: float) -> None:
-        """The loop was late by so many seconds."""
-        self._delays.append(delay)
+    def note(self, delay: float, worked: float) -> None:
+        """One look: the loop was late by so many seconds, and has worked so many since the last one."""
+        self._noted.append((delay, worked))
         self._metrics.loop_late_seconds.observe(delay)
 
     def _wait(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(BEAT, self._beat, loop.time() + BEAT)
+        self._timer = loop.call_later(BEAT, self._beat, loop.time() + BEAT, time.thread_time())
 
-    def _beat(self, due: float) -> None:
-        self.note(max(asyncio.get_running_loop().time() - due, 0.0))
+    def _beat(self, due: float, worked_before: float) -> None:
+        delay = max(asyncio.get_running_loop().time() - due, 0.0)
+        self.note(delay, time.thread_time() - worked_before)
         self._wait()

@@ -26,10 +26,11 @@ from dialplan.config.jinja.templates import Template
 from dialplan.config.model import Agent
 from dialplan.errors import ConfigError, LineBusy, LineError, LineLost, LineRefused
 from dialplan.facts import CARRIED, Call
+from dialplan.hosts import neighbourhood
 from dialplan.log import call_id
 from dialplan.server.line import accepted
 from dialplan.server.live import Live
-from dialplan.wire import address, twilio, twiml
+from dialplan.wire import twilio, twiml
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +154,7 @@ class Phone:
     def _too_many(self, connection: HTTPConnection) -> Response | None:
         """The answer to one stranger too many from where this one comes from."""
         host = connection.client.host if connection.client else ""
-        if self.live.admission.strangers.allow(address.neighbourhood(host)):
+        if self.live.admission.strangers.allow(neighbourhood(host)):
             return None
         self.live.metrics.calls_refused.labels("rate").inc()
         return PlainTextResponse("too many requests", 429, {"retry-after": "10"})

@@ -54,16 +54,6 @@ def is_private(url: str) -> bool:
     return hosts.is_private((split.hostname or "") if split else "")
 
 
-def neighbourhood(host: str) -> str:
-    """An IP address; of an IPv6 one its network, since whoever has one of those has all (RFC 6177). Any other text is
-    itself."""
-    try:
-        ip = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)
-
-
 def _place(url: str) -> tuple[str, ...]:
     split = parts(url)
     if split is None or not split.hostname:
