@@ -123,7 +123,7 @@ class Files:
 
     def word(self, edition: int) -> None:
         """A variable of `.env`, which the `http` function sends."""
-        write(self.root, {".env": f"DAY_WORD={edition}\n"})
+        write(self.root, {".env": f"DAY_WORD={edition}\nDIALPLAN_PRIVATE_HOSTS=127.0.0.1\n"})
 
     def steady(self, *, broken: bool) -> None:
         """An agent whose file is broken now and then; it goes on answering."""

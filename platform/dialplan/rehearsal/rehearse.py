@@ -97,7 +97,7 @@ async def stage(loading: Loading, private: PrivateHosts = hosts.NONE) -> AsyncIt
     token = secrets.token_hex(16)
     async with Ears() as ears, speech_service(loading.dialplan.agents, ears) as service:
         secret, public_url = secrets.token_hex(16), "https://rehearsal.invalid"
-        environment = Environment(token, secret, "offline", service.url, public_url, private)
+        environment = Environment(token, secret, "offline", service.url, public_url, private_hosts=private)
         listener = listen("127.0.0.1", 0)
         async with answering(loading, environment, observe=observe) as live:
             server = Server(live)
