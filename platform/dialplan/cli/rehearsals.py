@@ -10,6 +10,9 @@ import click
 from dialplan import log
 from dialplan.cli.project import agent_of, loaded, name_meant, read_dotenv, root_option, show_problems
 
+#: How much faster than life rehearsals are played. The demo is for people to follow, and takes its time.
+PACE = 4.0
+
 
 @click.command()
 @root_option
@@ -26,7 +29,7 @@ def rehearse(root: Path, agents: Sequence[str]) -> None:
         show_problems(loading)
     played = chosen or list(loading.dialplan.agents.values())
     show = click.echo if sys.stdout.isatty() else _quietly
-    outcomes = asyncio.run(theatre.rehearse(loading, played, None, show))
+    outcomes = asyncio.run(theatre.rehearse(loading, played, None, show, PACE))
     click.echo(theatre.table(outcomes))
     sys.exit(theatre.exit_code(outcomes, () if chosen else loading.set_aside))
 

@@ -1,6 +1,6 @@
 """The phone network's stand-in: Twilio's side of a call, over real HTTP and a real WebSocket.
 
-It signs what it sends, follows the TwiML that it is given, plays audio by a clock (20 ms per 160 bytes) and is as
+It signs what it sends, follows the TwiML that it is given, plays audio by a clock (20 ms per 160 bytes, or faster than life) and is as
 strict about messages as Twilio is: what Twilio would warn of is noted in `Caller.warnings`. Facts as measured and
 documented for Twilio's Media Streams; no speech is made or understood here.
 """
@@ -97,10 +97,13 @@ class _Mark:
 class Caller:
     """One call, from the caller's end. Made by `placed`."""
 
-    def __init__(self, account: Account, to: str, from_: str, extra: Mapping[str, str], listener: Listener) -> None:
+    def __init__(
+        self, account: Account, to: str, from_: str, extra: Mapping[str, str], listener: Listener, pace: float
+    ) -> None:
         self.call_sid = "CA" + secrets.token_hex(16)
         self.account_sid = "AC" + "0" * 32
         self.to, self.from_ = to, from_
+        self.frame_seconds = FRAME_SECONDS / pace
         self.recording = Recording()
         self.warnings: list[str] = []
         """What Twilio would warn of: 31950 a binary frame, 31951 a message that is not exactly as documented."""
@@ -123,7 +126,7 @@ class Caller:
     # What a caller can do.
 
     def speak(self, audio: bytes) -> None:
-        """Say something: μ-law, spoken in real time after what is being said already."""
+        """Say something: μ-law, spoken by the clock after what is being said already."""
         for start in range(0, len(audio), FRAME_BYTES):
             self._speaking.append(audio[start : start + FRAME_BYTES].ljust(FRAME_BYTES, b"\xff"))
         self._spoken.clear()
@@ -254,7 +257,12 @@ class Caller:
 
 @asynccontextmanager
 async def placed(
-    account: Account, to: str, from_: str, listener: Listener, extra: Mapping[str, str] | None = None
+    account: Account,
+    to: str,
+    from_: str,
+    listener: Listener,
+    extra: Mapping[str, str] | None = None,
+    pace: float = 1.0,
 ) -> AsyncIterator[Caller]:
     """Place a call. Leaving it hangs up.
 
@@ -264,8 +272,9 @@ async def placed(
         from_: the caller's.
         listener: notices what the caller notices.
         extra: further fields of the webhook's form.
+        pace: how much faster than life everything is said and heard.
     """
-    caller = Caller(account, to, from_, extra or {}, listener)
+    caller = Caller(account, to, from_, extra or {}, listener, pace)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(caller.run())
         try:
@@ -341,11 +350,11 @@ class _Stream:
         await self.send("start", start=start)
 
     async def _clock(self) -> None:
-        """Every 20 ms, by an absolute clock: one frame from the caller, 160 bytes of the agent played."""
+        """Every 20 ms of the line, by an absolute clock: one frame from the caller, 160 bytes of the agent played."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            due += FRAME_SECONDS
+            due += self._caller.frame_seconds
             await asyncio.sleep(due - loop.time())
             await self._send_frame(self._caller.next_frame())
             await self._play()

@@ -7,13 +7,14 @@ from pathlib import Path
 from dialplan.call.record import BargedIn, Entry, Ran, Said
 from dialplan.config.loading import Loading
 from dialplan.config.model import Agent
+from dialplan.rehearsal.ears import Ears
 from dialplan.rehearsal.rehearse import Outcome, play, stage
 from dialplan.wire.deepgram import Role
 from dialplan.words import columns, from_here
 
 
 async def rehearse(
-    loading: Loading, agents: Sequence[Agent], folder: Path | None, show: Callable[[str], None]
+    loading: Loading, agents: Sequence[Agent], folder: Path | None, show: Callable[[str], None], pace: float = 1.0
 ) -> list[Outcome]:
     """Play every rehearsal of these agents.
 
@@ -22,6 +23,7 @@ async def rehearse(
         agents: whose rehearsals.
         folder: where calls are saved as WAV files; None for nowhere.
         show: is given a line for everything that is said and done.
+        pace: how much faster than life it is played.
     """
 
     def observe(agent: str, seconds: float, entry: Entry) -> None:
@@ -29,7 +31,7 @@ async def rehearse(
             show(f"{seconds:6.1f}  {told}")
 
     outcomes = []
-    async with stage(loading) as stage_:
+    async with Ears() as ears, stage(loading, ears, pace) as stage_:
         for agent in agents:
             for rehearsal in agent.rehearsals:
                 show(f"\n{agent.name}: {rehearsal.name}")
