@@ -1,8 +1,8 @@
 """The phone network's stand-in: Twilio's side of a call, over real HTTP and a real WebSocket.
 
-It signs what it sends, follows the TwiML that it is given, plays audio by a clock (20 ms per 160 bytes, or faster than life) and is as
-strict about messages as Twilio is: what Twilio would warn of is noted in `Caller.warnings`. Facts as measured and
-documented for Twilio's Media Streams; no speech is made or understood here.
+It signs what it sends, follows the TwiML that it is given, plays audio by a clock (20 ms per 160 bytes, or faster than
+life) and is as strict about messages as Twilio is: what Twilio would warn of is noted in `Caller.warnings`. Facts as
+measured and documented for Twilio's Media Streams; no speech is made or understood here.
 """
 
 import asyncio
