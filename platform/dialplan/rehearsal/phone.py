@@ -188,11 +188,17 @@ class Caller:
                 response.raise_for_status()
             except httpx.HTTPError as exc:
                 failure = f"11200: {urlsplit(url).path} did not answer: {exc!r}"
-                await asyncio.sleep(RETRY_SECONDS * retry)
+                await self._stay(RETRY_SECONDS * retry)
             else:
                 return response.text or None
         self.warnings.append(failure)
         return None
+
+    async def _stay(self, seconds: float) -> None:
+        """Wait for so long, or until the caller has hung up."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.over.wait()
 
     def _signature(self, url: str, form: Mapping[str, str]) -> str:
         return twiml.signature(self._account.auth_token, url, form.items())
@@ -226,6 +232,8 @@ class Caller:
         parameters = {parameter.attrib["name"]: parameter.attrib["value"] for parameter in stream}
         try:
             async with _opened(self._account, url) as connection:
+                if self.over.is_set():  # Hung up meanwhile.
+                    return
                 self._stream = _Stream(self, connection, parameters)
                 self.connected.set()
                 await self._stream.run()
