@@ -1,4 +1,4 @@
-"""Ears take a second to open their processes; whoever only listens shares one pair."""
+"""Ears take a second to open their processes; the tests of a module that only listen share one pair."""
 
 from collections.abc import AsyncIterator
 
@@ -7,7 +7,7 @@ import pytest_asyncio
 from dialplan.rehearsal.ears import Ears
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ears() -> AsyncIterator[Ears]:
     async with Ears() as ears:
         yield ears
