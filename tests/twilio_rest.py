@@ -19,6 +19,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from twilio.rest.api.v2010.account.incoming_phone_number import IncomingPhoneNumberContext
 
+from tests.prompt import Prompt
+
 SID = "AC" + "0" * 31 + "1"
 TOKEN = "12345678901234567890123456789012"
 
@@ -164,8 +166,8 @@ async def twilio_rest() -> AsyncIterator[TwilioRest]:
 async def http_server(application: Any, **options: Any) -> AsyncIterator[str]:
     """An ASGI application on a free port; its address."""
     options = {"lifespan": "off", "log_config": None, "port": 0, "timeout_graceful_shutdown": 1, **options}
-    server = _Server(uvicorn.Config(application, **options))
-    serving = asyncio.create_task(server.run_here())
+    server = _Abrupt(uvicorn.Config(application, **options))
+    serving = asyncio.create_task(server.run_on())
     await server.ready.wait()
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
@@ -175,22 +177,8 @@ async def http_server(application: Any, **options: Any) -> AsyncIterator[str]:
         await serving
 
 
-class _Server(uvicorn.Server):
-    """Ends at once: uvicorn's own takes some tenths of a second, and there is one or two for every test."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready, self.leave = asyncio.Event(), asyncio.Event()
-
-    async def run_here(self) -> None:
-        await self._serve()
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    async def main_loop(self) -> None:
-        await self.leave.wait()
+class _Abrupt(Prompt):
+    """Does not wait for what clients have left open."""
 
     async def shutdown(self, sockets: Any = None) -> None:
         for server in self.servers:

@@ -19,6 +19,7 @@ from dialplan.server.app import answering
 from dialplan.server.environment import LOOPBACK, Environment
 from dialplan.server.live import Live
 from dialplan.server.serve import Server, listen
+from tests.prompt import Prompt
 
 AUTH_TOKEN = "12345678901234567890123456789012"
 NUMBER = "+15550100001"
@@ -142,6 +143,10 @@ class World:
     server: Server
 
 
+class _Server(Prompt, Server):
+    """The server, but for uvicorn's way of waiting for its end."""
+
+
 @asynccontextmanager
 async def server_for(
     loading: Loading,
@@ -157,13 +162,13 @@ async def server_for(
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with answering(loading, environment, timing=timing, directly=DIRECTLY, **options) as live:
-        server = Server(live, directly=DIRECTLY)
+        server = _Server(live, directly=DIRECTLY)
         serving = asyncio.create_task(server.run_on(listener))
         await server.ready.wait()
         try:
             yield World(url, live, Account(url, auth_token, environment.public_url), server)
         finally:
-            server.should_exit = True
+            server.leave.set()
             await serving
 
 

@@ -270,8 +270,7 @@ async def drill(
         balancer = Proxy(in_turn=True, sabotage=lines)
         address = await stack.enter_async_context(standing(balancer))
         servers = _Servers(root, spoiled.replace("http", "ws") + "/v1/agent/converse", balancer, stack)
-        for _ in range(3):
-            await servers.start()
+        await asyncio.gather(*(servers.start() for _ in range(3)))
         harming = [asyncio.create_task(servers.kill_on(chance, tally.faults))]
         harming += [asyncio.create_task(_stop_on(cluster, chance, tally.faults))] if cluster else []
         await _calls(address, seconds, at_once, tally)

@@ -80,10 +80,10 @@ async def counted(database: Database) -> tuple[int, int]:
     return found[0] or 0, found[1] or 0
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until something holds of the database: another thread writes it, which no event tells."""
+async def until(holds: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Wait for what another thread or process does, which no event tells."""
     async with asyncio.timeout(20):
-        while not await holds():  # noqa: ASYNC110
+        while not (found if isinstance(found := holds(), bool) else await found):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from dialplan.call import record
 from dialplan.errors import JournalError
+from dialplan.journal import engines
 from dialplan.journal.address import Database
 from dialplan.journal.address import database as database_of
 from dialplan.journal.backlog import OVERHEAD
@@ -42,8 +43,9 @@ async def until_failed(caplog: pytest.LogCaptureFixture, times: int = 1) -> str:
 
 
 async def test_a_locked_file_is_written_when_it_is_free(
-    file_database: Database, caplog: pytest.LogCaptureFixture
+    file_database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.1)
     metrics = Metrics()
     async with Journal(file_database, metrics, QUICK) as journal:
         tell(journal, call_of(), began())

@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket
 from dialplan.rehearsal.phone import Account, Caller, placed
 from dialplan.server.serve import listen
 from dialplan.wire import twiml
+from tests.prompt import Prompt
 from tests.world import Ear
 
 Talk = Callable[[WebSocket, str], Awaitable[None]]
@@ -51,14 +52,14 @@ async def call(talk: Talk, ear: Ear) -> AsyncIterator[Caller]:
     ]
     listener = listen("127.0.0.1", 0)
     config = uvicorn.Config(Starlette(routes=routes), lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server._serve([listener]))
+    server = Prompt(config)
+    serving = asyncio.create_task(server.run_on(listener))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
         async with placed(Account(url, "token"), "+1", "+2", ear) as caller, asyncio.timeout(10):
             yield caller
     finally:
-        server.should_exit = True
+        server.leave.set()
         await serving
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from dialplan.call.record import Entry
+from dialplan.cli.rehearsals import PACE
 from dialplan.hosts import NONE, private_hosts
+from dialplan.rehearsal.ears import Ears
 from dialplan.rehearsal.rehearse import Outcome, play, stage
 from dialplan.rehearsal.theatre import exit_code, rehearse, table
 from tests.world import project
@@ -39,17 +41,17 @@ rehearsals:
 """
 
 
-async def outcome(tmp_path: Path, turns: str, greeting: str = "") -> tuple[Outcome, list[Entry]]:
+async def outcome(ears: Ears, tmp_path: Path, turns: str, greeting: str = "") -> tuple[Outcome, list[Entry]]:
     loading = project(tmp_path, plugin=PLUGIN, a=AGENT.format(greeting=greeting) + turns)
     agent = loading.dialplan.agents["a"]
     entries: list[Entry] = []
-    async with stage(loading) as stage_:
+    async with stage(loading, ears, PACE) as stage_:
         folder = tmp_path / "wav"
         found = await play(stage_, agent, agent.rehearsals[0], lambda _, __, entry: entries.append(entry), folder)
     return found, entries
 
 
-async def test_a_rehearsal_that_goes_as_the_file_says(tmp_path: Path) -> None:
+async def test_a_rehearsal_that_goes_as_the_file_says(ears: Ears, tmp_path: Path) -> None:
     turns = """
       - caller: What does the red book cost?
         function: {price: {thing: book}}
@@ -60,7 +62,7 @@ async def test_a_rehearsal_that_goes_as_the_file_says(tmp_path: Path) -> None:
         agent: Goodbye, have a nice day.
 """
 
-    found, _ = await outcome(tmp_path, turns, greeting="greeting: Good morning.")
+    found, _ = await outcome(ears, tmp_path, turns, greeting="greeting: Good morning.")
 
     assert found.differences == []
     assert (found.turns, found.barge_ins) == (2, 1)
@@ -68,19 +70,19 @@ async def test_a_rehearsal_that_goes_as_the_file_says(tmp_path: Path) -> None:
     assert found.wav.stat().st_size > 100_000
 
 
-async def test_a_first_turn_without_a_caller_expects_the_greeting(tmp_path: Path) -> None:
+async def test_a_first_turn_without_a_caller_expects_the_greeting(ears: Ears, tmp_path: Path) -> None:
     turns = """
       - agent: Good evening.
       - caller: When do you open?
         agent: At nine in the morning.
 """
 
-    found, _ = await outcome(tmp_path, turns, greeting="greeting: Good morning.")
+    found, _ = await outcome(ears, tmp_path, turns, greeting="greeting: Good morning.")
 
     assert found.differences == ["the agent was to say: Good evening.; it said: Good morning."]
 
 
-async def test_a_first_turn_may_interrupt_the_greeting(tmp_path: Path) -> None:
+async def test_a_first_turn_may_interrupt_the_greeting(ears: Ears, tmp_path: Path) -> None:
     turns = """
       - caller: When do you open?
         interrupts: true
@@ -90,31 +92,33 @@ async def test_a_first_turn_may_interrupt_the_greeting(tmp_path: Path) -> None:
         "greeting: Good morning, this is the bakery on the corner of Main Street and Second Street in the old town."
     )
 
-    found, _ = await outcome(tmp_path, turns, greeting=greeting)
+    found, _ = await outcome(ears, tmp_path, turns, greeting=greeting)
 
     assert found.differences == []
     assert found.barge_ins == 1
 
 
-async def test_a_notice_is_nothing_that_the_agent_has_said(tmp_path: Path) -> None:
+async def test_a_notice_is_nothing_that_the_agent_has_said(ears: Ears, tmp_path: Path) -> None:
     turns = """
       - caller: When do you open?
         agent: At nine in the morning.
 """
 
-    found, _ = await outcome(tmp_path, turns, greeting="greeting: Good morning.\nnotice: This call may be recorded.")
+    found, _ = await outcome(
+        ears, tmp_path, turns, greeting="greeting: Good morning.\nnotice: This call may be recorded."
+    )
 
     assert found.differences == []
 
 
-async def test_a_function_that_fails_where_it_should_work_is_a_difference(tmp_path: Path) -> None:
+async def test_a_function_that_fails_where_it_should_work_is_a_difference(ears: Ears, tmp_path: Path) -> None:
     turns = """
       - caller: What does the red car cost?
         function: {price: {thing: car}}
         agent: It costs {{ result.price }} dollars.
 """
 
-    found, _ = await outcome(tmp_path, turns)
+    found, _ = await outcome(ears, tmp_path, turns)
 
     assert found.differences == [
         'agents/a.yaml:13: price was to work, and failed: {"error": "There is only a book."}; '
@@ -122,20 +126,24 @@ async def test_a_function_that_fails_where_it_should_work_is_a_difference(tmp_pa
     ]
 
 
-async def test_a_line_that_names_what_the_result_does_not_have_is_told_with_its_place(tmp_path: Path) -> None:
+async def test_a_line_that_names_what_the_result_does_not_have_is_told_with_its_place(
+    ears: Ears, tmp_path: Path
+) -> None:
     turns = """
       - caller: What does the red book cost?
         function: {price: {thing: book}}
         agent: It is {{ result.state }}.
 """
 
-    found, _ = await outcome(tmp_path, turns)
+    found, _ = await outcome(ears, tmp_path, turns)
 
     assert found.differences == ['agents/a.yaml:13: result has no "state"; it has: price']
 
 
 @pytest.mark.parametrize("failure", ["error", "timeout"])
-async def test_a_drill_makes_a_function_fail_and_that_is_as_the_file_says(tmp_path: Path, failure: str) -> None:
+async def test_a_drill_makes_a_function_fail_and_that_is_as_the_file_says(
+    ears: Ears, tmp_path: Path, failure: str
+) -> None:
     turns = f"""
       - caller: What does the red book cost?
         function: {{price: {{thing: book}}}}
@@ -143,12 +151,12 @@ async def test_a_drill_makes_a_function_fail_and_that_is_as_the_file_says(tmp_pa
         agent: I am sorry, I cannot look that up.
 """
 
-    found, _ = await outcome(tmp_path, turns)
+    found, _ = await outcome(ears, tmp_path, turns)
 
     assert found.differences == []
 
 
-async def test_every_rehearsal_finds_an_empty_folder(tmp_path: Path) -> None:
+async def test_every_rehearsal_finds_an_empty_folder(ears: Ears, tmp_path: Path) -> None:
     turns = """
       - caller: Count the files, please.
         function: {files: {}}
@@ -156,16 +164,16 @@ async def test_every_rehearsal_finds_an_empty_folder(tmp_path: Path) -> None:
 """
 
     for _ in range(2):
-        found, entries = await outcome(tmp_path, turns)
+        found, entries = await outcome(ears, tmp_path, turns)
         assert found.differences == []
         assert '"found": 1' in str(entries)
 
 
-async def test_an_agent_without_a_number_cannot_be_rehearsed(tmp_path: Path) -> None:
+async def test_an_agent_without_a_number_cannot_be_rehearsed(ears: Ears, tmp_path: Path) -> None:
     loading = project(tmp_path, a="prompt: x\nrehearsals: [{name: n, turns: [{caller: Hi., agent: Hi.}]}]\n")
     agent = loading.dialplan.agents["a"]
 
-    async with stage(loading) as stage_:
+    async with stage(loading, ears, PACE) as stage_:
         found = await play(stage_, agent, agent.rehearsals[0], lambda *_: None, None)
 
     assert "number" in found.differences[0]
@@ -199,6 +207,7 @@ rehearsals:
         loading = project(tmp_path, a=agent)
         private = private_hosts("127.0.0.1") if listed else NONE
 
-        [found] = await rehearse(loading, list(loading.dialplan.agents.values()), None, lambda line: None, private)
+        agents = list(loading.dialplan.agents.values())
+        [found] = await rehearse(loading, agents, None, lambda line: None, PACE, private)
 
     assert (found.differences == []) is listed

@@ -233,8 +233,8 @@ async def test_an_injection_while_the_agent_speaks_is_refused_or_queued(service:
         assert (await event(connection, "ConversationText"))["content"] == "Wait."
 
 
-async def test_a_caller_who_goes_on_speaking_cancels_the_function(agent: Agent) -> None:
-    async with Ears() as ears, speech_service({"a": agent}, ears) as service, connected(service) as connection:
+async def test_a_caller_who_goes_on_speaking_cancels_the_function(ears: Ears, agent: Agent) -> None:
+    async with speech_service({"a": agent}, ears) as service, connected(service) as connection:
         await connection.send(message_of(agent))
         await event(connection, "AgentAudioDone")
         await connection.send(speak("What does the red book cost?", CALLER_VOICE) + b"\xff" * 8000)

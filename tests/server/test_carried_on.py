@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,8 +15,7 @@ from dialplan.rehearsal.phone import Account, Caller, placed
 from dialplan.server.phone import SORRY
 from tests.config.files import write
 from tests.faults.proxies import Proxy, standing
-from tests.journal.calling import kept
-from tests.journal.calling import until as until_so
+from tests.journal.calling import kept, until
 from tests.server.test_process import PUBLIC, Process, serving
 from tests.silence import silent
 from tests.world import AGENT, AUTH_TOKEN, CALLER, NUMBER, Ear, ScriptedSession, speech_service
@@ -26,14 +25,20 @@ GREETING, ANSWER = TONE * 10, bytes(reversed(TONE)) * 10
 RESUMED = "Sorry, we were cut off for a moment. Where were we?"
 
 
+async def servings(stack: AsyncExitStack, count: int, root: Path, speech_url: str, *options: str) -> list[Process]:
+    """So many processes, started at once; they live as long as the stack."""
+    async with asyncio.TaskGroup() as group:
+        contexts = [serving(root, speech_url, *options) for _ in range(count)]
+        started = [group.create_task(stack.enter_async_context(context)) for context in contexts]
+    return [task.result() for task in started]
+
+
 @asynccontextmanager
 async def several(root: Path, speech_url: str, count: int) -> AsyncIterator[tuple[str, list[Process]]]:
     """So many processes behind one address; the first takes everything as long as it lives."""
     balancer = Proxy()
     async with standing(balancer) as url, AsyncExitStack() as stack:
-        async with asyncio.TaskGroup() as group:
-            started = [group.create_task(stack.enter_async_context(serving(root, speech_url))) for _ in range(count)]
-        processes = [task.result() for task in started]
+        processes = await servings(stack, count, root, speech_url)
         balancer.servers = [process.url for process in processes]
         yield url, processes
 
@@ -67,12 +72,6 @@ async def talks(session: ScriptedSession) -> None:
     await session.audio(TONE * 500)  # Ten seconds: the process is killed in the middle of them.
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what other processes do; no event tells that."""
-    while not holds():  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-
-
 async def until_on_record(root: Path, caller: Caller, kind: Kind, count: int = 1) -> None:
     """Wait until so many entries of a kind are in the database."""
     database = Database("calls", file=root / "var" / "dialplan.db")
@@ -80,7 +79,7 @@ async def until_on_record(root: Path, caller: Caller, kind: Kind, count: int = 1
     async def holds() -> bool:
         return sum(entry.kind == kind for entry in await kept(database, caller.call_sid)) >= count
 
-    await until_so(holds)
+    await until(holds)
 
 
 async def test_a_call_goes_on_in_another_process_when_its_own_is_killed_in_the_middle_of_a_sentence(
@@ -217,14 +216,13 @@ async def test_a_rolling_restart_under_twenty_calls_cuts_nobody_off_and_every_co
     calls, options = 20, ("--drain", "move")
     balancer = Proxy(in_turn=True)
     async with speech_service(script) as service, standing(balancer) as url, AsyncExitStack() as stack:
-        old = [await stack.enter_async_context(serving(tmp_path, service.url, *options)) for _ in range(2)]
+        *old, first, second = await servings(stack, 4, tmp_path, service.url, *options)
         balancer.servers = [process.url for process in old]
         ears = [await stack.enter_async_context(called(url)) for _ in range(calls)]
         for _, ear in ears:
             await ear.until(lambda e: GREETING in e.utterances)
 
-        for process in old:
-            new = await stack.enter_async_context(serving(tmp_path, service.url, *options))
+        for process, new in zip(old, (first, second), strict=True):
             balancer.servers.append(new.url)
             process.process.send_signal(signal.SIGTERM)
             assert await process.ended() == 0

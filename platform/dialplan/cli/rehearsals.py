@@ -12,6 +12,9 @@ from dialplan import log
 from dialplan.cli.project import agent_of, loaded, name_meant, read_dotenv, root_option, show_problems
 from dialplan.server.environment import private_hosts
 
+#: How much faster than life rehearsals are played. The demo is for people to follow, and takes its time.
+PACE = 4.0
+
 
 @click.command()
 @root_option
@@ -29,7 +32,7 @@ def rehearse(root: Path, agents: Sequence[str]) -> None:
         show_problems(loading)
     played = chosen or list(loading.dialplan.agents.values())
     show = click.echo if sys.stdout.isatty() else _quietly
-    outcomes = asyncio.run(theatre.rehearse(loading, played, None, show, private))
+    outcomes = asyncio.run(theatre.rehearse(loading, played, None, show, PACE, private))
     click.echo(theatre.table(outcomes))
     sys.exit(theatre.exit_code(outcomes, () if chosen else loading.set_aside))
 
@@ -50,7 +53,7 @@ def demo(root: Path, wav: Path | None) -> None:
     show_problems(loading)
     folder = wav or root / "var" / "demo"
     agents = list(loading.dialplan.agents.values())
-    outcomes = asyncio.run(theatre.rehearse(loading, agents, folder, click.echo, private))
+    outcomes = asyncio.run(theatre.rehearse(loading, agents, folder, click.echo, private=private))
     click.echo("\n" + theatre.table(outcomes))
     sys.exit(theatre.exit_code(outcomes, loading.set_aside))
 

@@ -1,15 +1,17 @@
 """The phone network's stand-in: Twilio's side of a call, over real HTTP and a real WebSocket.
 
-It signs what it sends, follows the TwiML that it is given, plays audio by a clock (20 ms per 160 bytes) and is as
-strict about messages as Twilio is: what Twilio would warn of is noted in `Caller.warnings`. Facts as measured and
-documented for Twilio's Media Streams; no speech is made or understood here.
+It signs what it sends, follows the TwiML that it is given, plays audio by a clock (20 ms per 160 bytes, or faster than
+life) and is as strict about messages as Twilio is: what Twilio would warn of is noted in `Caller.warnings`. Facts as
+measured and documented for Twilio's Media Streams; no speech is made or understood here.
 """
 
 import asyncio
 import base64
 import contextlib
+import functools
 import json
 import secrets
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -97,10 +99,13 @@ class _Mark:
 class Caller:
     """One call, from the caller's end. Made by `placed`."""
 
-    def __init__(self, account: Account, to: str, from_: str, extra: Mapping[str, str], listener: Listener) -> None:
+    def __init__(
+        self, account: Account, to: str, from_: str, extra: Mapping[str, str], listener: Listener, pace: float
+    ) -> None:
         self.call_sid = "CA" + secrets.token_hex(16)
         self.account_sid = "AC" + "0" * 32
         self.to, self.from_ = to, from_
+        self.frame_seconds = FRAME_SECONDS / pace
         self.recording = Recording()
         self.warnings: list[str] = []
         """What Twilio would warn of: 31950 a binary frame, 31951 a message that is not exactly as documented."""
@@ -123,7 +128,7 @@ class Caller:
     # What a caller can do.
 
     def speak(self, audio: bytes) -> None:
-        """Say something: μ-law, spoken in real time after what is being said already."""
+        """Say something: μ-law, spoken by the clock after what is being said already."""
         for start in range(0, len(audio), FRAME_BYTES):
             self._speaking.append(audio[start : start + FRAME_BYTES].ljust(FRAME_BYTES, b"\xff"))
         self._spoken.clear()
@@ -152,7 +157,7 @@ class Caller:
 
     async def run(self) -> None:
         """The whole call: the webhook, and whatever the server answers, until there is nothing left to do."""
-        async with httpx.AsyncClient(timeout=WEBHOOK_SECONDS) as client:
+        async with httpx.AsyncClient(timeout=WEBHOOK_SECONDS, verify=_tls()) as client:
             # The number's fallback is asked where its voice URL cannot be had, as `dialplan doctor --fix` sets it.
             document = await self._post(client, "/twilio/voice", "ringing")
             if document is None and self.warnings:
@@ -185,11 +190,17 @@ class Caller:
                 response.raise_for_status()
             except httpx.HTTPError as exc:
                 failure = f"11200: {urlsplit(url).path} did not answer: {exc!r}"
-                await asyncio.sleep(RETRY_SECONDS * retry)
+                await self._stay(RETRY_SECONDS * retry)
             else:
                 return response.text or None
         self.warnings.append(failure)
         return None
+
+    async def _stay(self, seconds: float) -> None:
+        """Wait for so long, or until the caller has hung up."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.over.wait()
 
     def _signature(self, url: str, form: Mapping[str, str]) -> str:
         return twiml.signature(self._account.auth_token, url, form.items())
@@ -223,6 +234,8 @@ class Caller:
         parameters = {parameter.attrib["name"]: parameter.attrib["value"] for parameter in stream}
         try:
             async with _opened(self._account, url) as connection:
+                if self.over.is_set():  # Hung up meanwhile.
+                    return
                 self._stream = _Stream(self, connection, parameters)
                 self.connected.set()
                 await self._stream.run()
@@ -254,7 +267,12 @@ class Caller:
 
 @asynccontextmanager
 async def placed(
-    account: Account, to: str, from_: str, listener: Listener, extra: Mapping[str, str] | None = None
+    account: Account,
+    to: str,
+    from_: str,
+    listener: Listener,
+    extra: Mapping[str, str] | None = None,
+    pace: float = 1.0,
 ) -> AsyncIterator[Caller]:
     """Place a call. Leaving it hangs up.
 
@@ -264,8 +282,9 @@ async def placed(
         from_: the caller's.
         listener: notices what the caller notices.
         extra: further fields of the webhook's form.
+        pace: how much faster than life everything is said and heard.
     """
-    caller = Caller(account, to, from_, extra or {}, listener)
+    caller = Caller(account, to, from_, extra or {}, listener, pace)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(caller.run())
         try:
@@ -274,6 +293,12 @@ async def placed(
             await caller.hang_up()
             await asyncio.wait([running], timeout=WEBHOOK_SECONDS)
             running.cancel()
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """One for all callers: making it takes as long as a frame, on everybody's clock."""
+    return ssl.create_default_context()
 
 
 @asynccontextmanager
@@ -341,11 +366,11 @@ class _Stream:
         await self.send("start", start=start)
 
     async def _clock(self) -> None:
-        """Every 20 ms, by an absolute clock: one frame from the caller, 160 bytes of the agent played."""
+        """Every 20 ms of the line, by an absolute clock: one frame from the caller, 160 bytes of the agent played."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            due += FRAME_SECONDS
+            due += self._caller.frame_seconds
             await asyncio.sleep(due - loop.time())
             await self._send_frame(self._caller.next_frame())
             await self._play()

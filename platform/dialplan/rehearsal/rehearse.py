@@ -29,7 +29,7 @@ from dialplan.hosts import PrivateHosts
 from dialplan.rehearsal import differences
 from dialplan.rehearsal.ears import Ears
 from dialplan.rehearsal.mulaw import decode
-from dialplan.rehearsal.phone import Account, Caller, placed
+from dialplan.rehearsal.phone import SILENCE, Account, Caller, placed
 from dialplan.rehearsal.service import SpeechService, speech_service
 from dialplan.rehearsal.speech import CALLER_VOICE, speak
 from dialplan.server.app import answering
@@ -43,9 +43,9 @@ logger = logging.getLogger(__name__)
 #: Seconds for everything that one turn waits for, beyond what is being said.
 TURN_SECONDS = 20.0
 
-#: A caller thinks this long before answering, and listens this long before interrupting.
-PAUSE_SECONDS = 0.4
-INTERRUPT_SECONDS = 1.5
+#: A caller thinks this long before answering, and listens this long before interrupting: 0.4 s and 1.5 s of the line.
+PAUSE_FRAMES = 20
+INTERRUPT_FRAMES = 75
 
 CALLER_NUMBER = "+15550109999"
 
@@ -77,15 +77,20 @@ class Stage:
     service: SpeechService
     ears: Ears
     live: Live
+    pace: float
     players: dict[str, "Player"] = field(default_factory=dict)
 
 
 @asynccontextmanager
-async def stage(loading: Loading, private: PrivateHosts = hosts.NONE) -> AsyncIterator[Stage]:
+async def stage(
+    loading: Loading, ears: Ears, pace: float = 1.0, private: PrivateHosts = hosts.NONE
+) -> AsyncIterator[Stage]:
     """The server and the service, offline.
 
     Args:
         loading: the project.
+        ears: understand the callers, and the agents.
+        pace: how much faster than life everything is said and heard; functions take their time.
         private: hosts that `http` functions may reach beside those on the internet.
     """
     players: dict[str, Player] = {}
@@ -95,7 +100,7 @@ async def stage(loading: Loading, private: PrivateHosts = hosts.NONE) -> AsyncIt
             player.happened(entry)
 
     token = secrets.token_hex(16)
-    async with Ears() as ears, speech_service(loading.dialplan.agents, ears) as service:
+    async with speech_service(loading.dialplan.agents, ears, pace) as service:
         secret, public_url = secrets.token_hex(16), "https://rehearsal.invalid"
         environment = Environment(token, secret, "offline", service.url, public_url, private_hosts=private)
         listener = listen("127.0.0.1", 0)
@@ -103,7 +108,7 @@ async def stage(loading: Loading, private: PrivateHosts = hosts.NONE) -> AsyncIt
             server = Server(live)
             serving = asyncio.create_task(server.run_on(listener))
             account = Account(address(listener), token, environment.public_url)
-            yield Stage(account, service, ears, live, players)
+            yield Stage(account, service, ears, live, pace, players)
             server.should_exit = True
             await serving
 
@@ -140,13 +145,13 @@ async def play(stage: Stage, agent: Agent, rehearsal: Rehearsal, observer: Obser
     stage.service.cue(agent.name, rehearsal)
     player = Player(stage, agent, outcome, observer)
     with _empty_var():
-        async with placed(stage.account, number, CALLER_NUMBER, player) as caller:
+        async with placed(stage.account, number, CALLER_NUMBER, player, pace=stage.pace) as caller:
             stage.players[caller.call_sid] = player
             try:
                 await player.play(caller, rehearsal)
             except TimeoutError:
                 outcome.differences.append(player.waiting_for)
-            outcome.seconds = time.monotonic() - player.started
+            outcome.seconds = player.seconds
     del stage.players[caller.call_sid]
     outcome.differences += [f"Twilio would warn: {warning}" for warning in caller.warnings]
     if folder is not None:
@@ -165,17 +170,22 @@ class Player:
     """The caller of one rehearsal: speaks the lines, and notes what happens and what is heard."""
 
     def __init__(self, stage: Stage, agent: Agent, outcome: Outcome, observer: Observer) -> None:
-        self.started = time.monotonic()
         self.waiting_for = "nobody answered"
         self._stage = stage
         self._agent = agent
         self._outcome = outcome
         self._observer = observer
+        self._started = time.monotonic()
         self._entries: list[Entry] = []
         self._heard: list[bytes] = []
         self._beginnings = 0
         self._cuts = 0
         self._changed = asyncio.Event()
+
+    @property
+    def seconds(self) -> float:
+        """Since the call was placed, by the clock of the line."""
+        return (time.monotonic() - self._started) * self._stage.pace
 
     # What is noticed.
 
@@ -193,14 +203,14 @@ class Player:
 
     def announced(self, text: str) -> None:
         """A notice is Twilio's voice: told, but nothing that the agent has said."""
-        self._observer(self._agent.name, time.monotonic() - self.started, Said(Role.ASSISTANT, f"({text})"))
+        self._observer(self._agent.name, self.seconds, Said(Role.ASSISTANT, f"({text})"))
 
     def happened(self, entry: Entry) -> None:
         """An entry of the call's record."""
         self._entries.append(entry)
         self._outcome.functions += isinstance(entry, Ran)
         self._outcome.barge_ins += isinstance(entry, BargedIn)
-        self._observer(self._agent.name, time.monotonic() - self.started, entry)
+        self._observer(self._agent.name, self.seconds, entry)
         self._changed.set()
 
     async def _until(self, condition: Callable[[], bool], waiting_for: str) -> None:
@@ -246,8 +256,7 @@ class Player:
         said, ran = len(self._said(Role.ASSISTANT)), len(self._ran())
         heard, beginnings, cuts = len(self._heard), self._beginnings, self._cuts
         understood = len(self._said(Role.USER))
-        await asyncio.sleep(INTERRUPT_SECONDS if turn.interrupts else PAUSE_SECONDS)
-        caller.speak(audio)
+        caller.speak(SILENCE * (INTERRUPT_FRAMES if turn.interrupts else PAUSE_FRAMES) + audio)
         await caller.spoken()
         await self._until(lambda: len(self._said(Role.USER)) > understood, f"nobody understood: {turn.caller}")
         if turn.interrupts:

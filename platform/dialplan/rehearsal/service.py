@@ -54,9 +54,10 @@ def _settings_validator() -> Draft7Validator:
 class SpeechService:
     """The service and what it knows: agents by name, for their rehearsals. Made by `speech_service`."""
 
-    def __init__(self, agents: Mapping[str, Agent], ears: Ears) -> None:
+    def __init__(self, agents: Mapping[str, Agent], ears: Ears, pace: float) -> None:
         self._agents = agents
         self.ears = ears
+        self.speed = SPEED * pace
         self.url = ""
         self._cues: defaultdict[str, deque[Rehearsal]] = defaultdict(deque)
 
@@ -86,9 +87,9 @@ class SpeechService:
 
 
 @asynccontextmanager
-async def speech_service(agents: Mapping[str, Agent], ears: Ears) -> AsyncIterator[SpeechService]:
-    """A service on a free port of this machine."""
-    service = SpeechService(agents, ears)
+async def speech_service(agents: Mapping[str, Agent], ears: Ears, pace: float = 1.0) -> AsyncIterator[SpeechService]:
+    """A service on a free port of this machine, for a line on which everything is so much faster than life."""
+    service = SpeechService(agents, ears, pace)
     async with serve(service.handle, "127.0.0.1", 0, compression=None, process_request=_authorized) as server:
         port = server.sockets[0].getsockname()[1]
         service.url = f"ws://127.0.0.1:{port}/v1/agent/converse"
@@ -338,7 +339,7 @@ class _Session:
         while self._unsent:
             frame, self._unsent = self._unsent[:FRAME_BYTES], self._unsent[FRAME_BYTES:]
             await self._connection.send(frame)
-            await asyncio.sleep(len(frame) / 8000 / SPEED)
+            await asyncio.sleep(len(frame) / 8000 / self._service.speed)
         await self._send("AgentAudioDone")
 
     async def _send(self, kind: str, **fields: Any) -> None:

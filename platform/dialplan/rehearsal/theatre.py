@@ -9,6 +9,7 @@ from dialplan.call.record import BargedIn, Entry, Ran, Said
 from dialplan.config.loading import Loading
 from dialplan.config.model import Agent
 from dialplan.hosts import PrivateHosts
+from dialplan.rehearsal.ears import Ears
 from dialplan.rehearsal.rehearse import Outcome, play, stage
 from dialplan.wire.deepgram import Role
 from dialplan.words import columns, from_here
@@ -19,6 +20,7 @@ async def rehearse(
     agents: Sequence[Agent],
     folder: Path | None,
     show: Callable[[str], None],
+    pace: float = 1.0,
     private: PrivateHosts = hosts.NONE,
 ) -> list[Outcome]:
     """Play every rehearsal of these agents.
@@ -28,6 +30,7 @@ async def rehearse(
         agents: whose rehearsals.
         folder: where calls are saved as WAV files; None for nowhere.
         show: is given a line for everything that is said and done.
+        pace: how much faster than life it is played.
         private: hosts that `http` functions may reach beside those on the internet.
     """
 
@@ -36,7 +39,7 @@ async def rehearse(
             show(f"{seconds:6.1f}  {told}")
 
     outcomes = []
-    async with stage(loading, private) as stage_:
+    async with Ears() as ears, stage(loading, ears, pace, private) as stage_:
         for agent in agents:
             for rehearsal in agent.rehearsals:
                 show(f"\n{agent.name}: {rehearsal.name}")
