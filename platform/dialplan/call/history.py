@@ -10,6 +10,9 @@ from dialplan.wire.deepgram import Role
 #: Characters that are remembered; beyond that the oldest go. An hour's conversation would be a megabyte.
 MOST = 24_000
 
+#: Characters that each entry takes besides its own, as the speech service is told of it: even one without words.
+AROUND = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
@@ -21,7 +24,7 @@ class Spoken:
     @property
     def length(self) -> int:
         """In characters."""
-        return len(self.text)
+        return AROUND + len(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Called:
     @property
     def length(self) -> int:
         """In characters."""
-        return len(self.arguments) + len(self.response)
+        return AROUND + len(self.id) + len(self.name) + len(self.arguments) + len(self.response)
 
 
 Past = Spoken | Called

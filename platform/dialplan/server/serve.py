@@ -114,6 +114,8 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                # httptools would keep a request's head in memory however long it gets; this one refuses it at 64 KB.
+                http="h11",
                 ws=Upgrade if directly and Upgrade is not None else "websockets-sansio",
                 ws_max_size=MAX_MESSAGE,
                 # Speech does not shrink; Twilio does not offer it, and others shall not cost us the work.

@@ -82,7 +82,7 @@ def test_a_package_that_is_missing_is_wrong() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it is not wanted there")
-@pytest.mark.parametrize("name", ["uvloop", "httptools", "picows"])
+@pytest.mark.parametrize("name", ["uvloop", "picows"])
 def test_a_package_that_only_makes_calls_cheaper_is_a_warning_that_says_what_it_costs(name: str) -> None:
     found = [f for f in installed.examine(versions(**{name: None})) if f.state is not State.OK]
 

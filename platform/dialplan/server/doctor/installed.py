@@ -13,7 +13,6 @@ from dialplan.server.doctor.findings import Check, Finding, State
 _PRICES: Mapping[str, str] = {
     "picows": "calls cost several times as much (docs/performance.md)",
     "uvloop": "calls cost more",
-    "httptools": "webhooks are read more slowly",
 }
 
 _REINSTALL = "pip install -e '.[rehearsal]', or for the core alone: pip install -e ."
