@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from dialplan.wire.fields import MALFORMED, fields_of, legible, text
+from dialplan.wire.fields import MALFORMED, fields_of, identifier, legible, text
 
 DEFAULT_URL = "wss://agent.deepgram.com/v1/agent/converse"
 
@@ -283,8 +283,8 @@ def is_error_content(content: str) -> bool:
 def _function_call(fields: dict[str, Any]) -> FunctionCall:
     arguments = fields.get("arguments", "")
     return FunctionCall(
-        id=text(fields["id"]),
-        name=text(fields["name"]),
+        id=identifier(fields["id"]),
+        name=identifier(fields["name"]),
         arguments=legible(arguments) if isinstance(arguments, str) else json.dumps(arguments),
         client_side=fields.get("client_side", True) is not False,
         thought_signature=text(fields.get("thought_signature") or ""),
