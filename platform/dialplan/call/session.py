@@ -260,6 +260,7 @@ class Session:
         try:
             async with self._dial(self._service.url, self._service.key) as speech:
                 self._speech = speech
+                speech.hold(End.LINE_LOST in self._stalls)  # A line that was blocked before still is.
                 speech.listen(Listener(self._speech_text, self._speech_binary, self._speech_lost, self._speech_blocked))
                 await asyncio.Event().wait()  # Until this is cancelled.
         except SpeechError as exc:
@@ -272,7 +273,7 @@ class Session:
         self._listening = False
         self._speech.listen(DEAF)
         self._speech = NOBODY
-        self._stall(End.SPEECH_LOST, False, self._line)
+        self._stall(End.SPEECH_LOST, False)
         if self._conversing is not None:
             self._conversing.cancel()
         self._converse(after)
@@ -294,7 +295,7 @@ class Session:
         )
 
     def _speech_blocked(self, on: bool) -> None:
-        self._stall(End.SPEECH_LOST, on, self._line)
+        self._stall(End.SPEECH_LOST, on)
 
     def _hear_event(self, message: bytes) -> None:
         event = deepgram.parse(message)
@@ -349,7 +350,7 @@ class Session:
         self._guard(self._lose_line, code)
 
     def _line_blocked(self, on: bool) -> None:
-        self._stall(End.LINE_LOST, on, self._speech)
+        self._stall(End.LINE_LOST, on)
 
     def _open_line(self) -> None:
         if self._begun:
@@ -483,9 +484,9 @@ class Session:
         if self._observe is not None:
             self._observe(self.call, entry)
 
-    def _stall(self, end: End, on: bool, other: Socket) -> None:
+    def _stall(self, end: End, on: bool) -> None:
         """One side takes nothing more for now: the other must not bring more, and it must not last."""
-        other.hold(on)
+        (self._line if end is End.SPEECH_LOST else self._speech).hold(on)
         if on:
             self._stalls[end] = asyncio.get_running_loop().call_later(
                 self._timing.send, self._wall, self._give_up, end, context=self._context
