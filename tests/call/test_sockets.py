@@ -328,9 +328,10 @@ async def test_one_who_takes_nothing_is_not_listened_to(dial: Dial) -> None:
         connection.transport.pause_reading()
         for _ in range(questions):
             await connection.send("x" * 20_000)
+        await connection.wait_closed()
 
     heard = Heard()
-    async with peer(ask) as url, dial(url, "key") as socket, dialled(dial, echo) as (other, echoed):
+    async with dialled(dial, echo) as (other, echoed), peer(ask) as url, dial(url, "key") as socket:
 
         def answer(question: bytes) -> None:
             heard.listener.text(question)
