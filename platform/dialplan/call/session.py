@@ -181,7 +181,7 @@ class Session:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                group.create_task(self._walled(self._begin()))
+                group.create_task(self._walled(self._begin))
                 self._alarm.look()
                 await self._until_hung_up()
                 if self.record.end is End.MOVED and self._written is not None:
@@ -236,10 +236,10 @@ class Session:
         except Exception:  # noqa: BLE001 -- _fail logs it
             self._fail()
 
-    async def _walled(self, work: Coroutine[Any, Any, None]) -> None:
-        """The same for a task."""
+    async def _walled(self, work: Callable[[*Given], Coroutine[Any, Any, None]], *args: *Given) -> None:
+        """The same for a task. Called only here: a task may be cancelled before it begins."""
         try:
-            await work
+            await work(*args)
         except Exception:  # noqa: BLE001 -- _fail logs it
             self._fail()
 
@@ -251,7 +251,7 @@ class Session:
     # The speech service.
 
     def _converse(self, after: float) -> None:
-        self._conversing = self._group.create_task(self._walled(self._in_session(after)))
+        self._conversing = self._group.create_task(self._walled(self._in_session, after))
 
     async def _in_session(self, after: float) -> None:
         """One session with the speech service, until it is lost or the call is over."""
@@ -421,7 +421,7 @@ class Session:
                 self._speech.send_binary(b"\xff" * length)
             case actions.Run(request=request):
                 self._remember(record.Running(request.id, request.name, request.arguments))
-                self._tasks[request.id] = self._group.create_task(self._walled(self._run_function(action)))
+                self._tasks[request.id] = self._group.create_task(self._walled(self._run_function, action))
             case actions.Cancel(id=request_id):
                 if task := self._tasks.pop(request_id, None):
                     task.cancel()
