@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test soak check format bench bench-quick reference clean
+.PHONY: demo test soak fuzz check format bench bench-quick reference clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed-rehearsal ## place one call to each agent and print what was said
@@ -22,6 +22,9 @@ check: $(VENV)/installed-test ## lint, format and types
 
 soak: $(VENV)/installed-test ## calls while everything fails, for MINUTES; prints what became of them
 	$(BIN)/python -m tests.faults --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1) $(if $(POSTGRESQL),--postgresql)
+
+fuzz: $(VENV)/installed-test ## rubbish on every way in, for MINUTES; a table of what it did
+	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(if $(PUMPED),--pumped)
 
 bench: $(VENV)/installed-bench ## what a call costs beside other bridges; half an hour on a quiet machine
 	$(BIN)/python -m bench --out var/bench.json

@@ -553,7 +553,9 @@ async def test_what_hangs_when_the_process_ends_is_left_behind(agent: Agent) -> 
 
 
 async def test_a_call_whose_functions_hang_leaves_threads_for_the_others(functions: Functions, agent: Agent) -> None:
-    given_up = [asyncio.create_task(functions.run(agent.functions["stuck"], "", CALL, dict)) for _ in range(MAX_OF_CALL)]
+    given_up = [
+        asyncio.create_task(functions.run(agent.functions["stuck"], "", CALL, dict)) for _ in range(MAX_OF_CALL)
+    ]
     await asyncio.sleep(0)
     for task in given_up:  # As if the model had changed its mind each time.
         task.cancel()

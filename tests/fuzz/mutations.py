@@ -1,4 +1,4 @@
-"""The corpus, and what becomes of it: each file of tests/corpus/WAY/ is one hostile input, or a genuine one to begin with."""
+"""The corpus, and what becomes of it. Each file of tests/corpus/WAY/ is one hostile input, or a genuine one."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,22 @@ MOST = 300_000
 
 #: What means something to one of the ways in.
 HAZARDS: list[bytes] = [
-    *(b"\x00", b"\xff", b"\xed\xa0\x80", b"\r\n", b"\n", b"\r\n\r\n", b" ", b"\t", b"%00", b"%ff", b"%zz", b"&", b"=", b"+"),
+    *(
+        b"\x00",
+        b"\xff",
+        b"\xed\xa0\x80",
+        b"\r\n",
+        b"\n",
+        b"\r\n\r\n",
+        b" ",
+        b"\t",
+        b"%00",
+        b"%ff",
+        b"%zz",
+        b"&",
+        b"=",
+        b"+",
+    ),
     *(b"{{", b"}}", b"{%", b"%}", b"${X}", b"{", b"}", b"[", b"]", b'"', b"'", b"\\", b"\\ud800", b"<", b">", b"&#0;"),
     *(b": ", b"- ", b"|", b"#", b"*a", b"&a ", b"!!", b"NaN", b"1e999", b"-1", b"9" * 4000, b"null", b"\xe2\x80\xa8"),
     *(b"HTTP/1.1", b"Content-Length: 99999999999\r\n", b"Transfer-Encoding: chunked\r\n", b"Upgrade: websocket\r\n"),

@@ -39,7 +39,7 @@ from dialplan.journal.journal import Journal
 from dialplan.metrics import Metrics
 from dialplan.server import phone
 from dialplan.wire import twiml
-from tests.config.test_any_file import TOOLS, assert_told_well, check_of
+from tests.config.test_any_file import assert_told_well, check_of
 from tests.world import AUTH_TOKEN, NUMBER, ScriptedSession, World, project, server_for, speech_service
 
 PUBLIC = "https://voice.example.com"
@@ -211,7 +211,7 @@ class Rubbish:
         async with line_to(self._world, "/bin") as line:
             await line.send(started(call_sid))
             listening = asyncio.create_task(drained(line))
-            while self._script and self._world.live.end_of(call_sid) is None:
+            while self._script and self._world.live.end_of(call_sid) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
             with contextlib.suppress(websockets.ConnectionClosed):
                 await line.send('{"event":"stop"}')
