@@ -1,5 +1,7 @@
 """What is wrong in a `.env`, in words, and without what it says."""
 
+from collections.abc import Callable
+
 import pytest
 
 from dialplan.config import dotenv
@@ -66,3 +68,10 @@ def test_values_that_grow_by_each_other_are_refused_before_they_fill_the_memory(
 
     with pytest.raises(ConfigError, match=r"^\.env:6: a value of more than"):
         dotenv.values("\n".join(lines), {})
+
+
+@pytest.mark.parametrize("read", [lambda text: dotenv.values(text, {}), lambda text: dotenv.remarks(text, KNOWN)])
+def test_a_file_that_would_be_read_for_minutes_is_refused(read: Callable[[str], object]) -> None:
+    for text in ("A=" + "${" * 500_000, '"\n' * 500_000):
+        with pytest.raises(ConfigError, match="more than"):
+            read(text)

@@ -15,6 +15,9 @@ from dotenv.variables import parse_variables
 
 from dialplan.errors import ConfigError
 
+#: Characters of a file. How long one is read grows with its length by its length, and any has some thousand.
+MOST_TEXT = 32_768
+
 #: Characters of a value, with everything that it refers to. Linux gives no process a longer one.
 MOST = 131_072
 
@@ -34,16 +37,22 @@ def values(text: str, given: Mapping[str, str]) -> dict[str, str]:
         given: the environment without it.
 
     Raises:
-        ConfigError: a value would be longer than any may be.
+        ConfigError: the text is too long, or a value would be.
     """
     found: dict[str, str] = {}
     known = ChainMap(dict(given), found)
-    for line in parse_stream(io.StringIO(text)):
+    for line in _lines(text):
         if line.key is not None and line.value is not None and _is_name(line.key):
             found[line.key] = "".join(part.resolve(known) for part in parse_variables(line.value))
             if len(found[line.key]) > MOST:
                 raise ConfigError(f".env:{_number(line)}: a value of more than {MOST:,} characters")
     return found
+
+
+def _lines(text: str) -> list[Binding]:
+    if len(text) > MOST_TEXT:
+        raise ConfigError(f".env has more than {MOST_TEXT:,} characters")
+    return list(parse_stream(io.StringIO(text)))
 
 
 def _is_name(key: str) -> bool:
@@ -57,8 +66,11 @@ def remarks(text: str, known: Collection[str]) -> list[Remark]:
     Args:
         text: of the file.
         known: names that mean something to Dialplan.
+
+    Raises:
+        ConfigError: the text is too long.
     """
-    lines = list(parse_stream(io.StringIO(text)))
+    lines = _lines(text)
     missing = set(known) - {line.key for line in lines}
     return [Remark(_number(line), words) for line in lines for words in _words(line, missing)]
 
