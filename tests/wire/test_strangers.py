@@ -139,3 +139,13 @@ def test_a_name_that_is_long_or_would_break_a_line_of_the_log_is_none(name: str)
     event = deepgram.parse(json.dumps(mutated(request, ("functions", 0, "id"), name, drop=False)))
     assert isinstance(event, deepgram.FunctionCallRequest)
     assert [function.id for function in event.functions] == ["fc_2"]
+
+
+def test_a_request_for_more_functions_than_any_model_wants_is_no_request() -> None:
+    functions = [{"id": f"fc_{n}", "name": "f", "arguments": ""} for n in range(deepgram.MOST_FUNCTIONS + 1)]
+
+    most = deepgram.parse(json.dumps({"type": "FunctionCallRequest", "functions": functions[1:]}))
+    more = deepgram.parse(json.dumps({"type": "FunctionCallRequest", "functions": functions}))
+
+    assert isinstance(most, deepgram.FunctionCallRequest)
+    assert isinstance(more, deepgram.Unknown)

@@ -28,6 +28,9 @@ RETRYABLE = frozenset(
     }
 )
 
+#: Functions of one request. A model asks for a few; to answer all that fit into a message holds up everybody's audio.
+MOST_FUNCTIONS = 1_000
+
 #: Every code of an Error or Warning that Deepgram's documentation names.
 CODES = RETRYABLE | {
     "UNPARSABLE_CLIENT_MESSAGE",
@@ -294,6 +297,8 @@ def _function_call(fields: dict[str, Any]) -> FunctionCall:
 def _function_call_request(fields: dict[str, Any]) -> FunctionCallRequest:
     """Each function by itself: one that is malformed must not leave the others without an answer."""
     functions = []
+    if len(fields["functions"]) > MOST_FUNCTIONS:
+        raise ValueError("more functions than any model asks for")
     for entry in fields["functions"]:
         with contextlib.suppress(*MALFORMED):
             functions.append(_function_call(entry))
