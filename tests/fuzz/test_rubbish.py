@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,36 +12,53 @@ from tests.fuzz.mutations import CORPUS, corpus, rubbish
 from tests.fuzz.ways import Rubbish, standing
 
 WAYS = sorted(path.name for path in CORPUS.iterdir())
-INPUTS = [(way, name) for way in WAYS for name in corpus(way)]
+
+#: Those that lead over a stream or the speech service's socket, of which there are two kinds.
+BY_SOCKET = ("http", "stream", "speech")
+
+
+def ways() -> list[tuple[bool, str]]:
+    """Each way in, on each kind of sockets where that makes a difference."""
+    return [(directly, way) for directly in (True, False) for way in WAYS if directly or way in BY_SOCKET]
+
+
+def inputs() -> list[tuple[bool, str, str]]:
+    return [(directly, way, name) for directly, way in ways() for name in corpus(way)]
+
+
+def named(directly: bool, *rest: str) -> str:
+    return ": ".join(["direct" if directly else "pumped", *rest])
 
 
 class Fed:
-    """A standing server, to be fed from tests that are no coroutines: hypothesis' are not."""
+    """A server on each kind of sockets, to be fed from tests that are no coroutines: hypothesis' are not."""
 
-    def __init__(self, runner: asyncio.Runner, target: Rubbish) -> None:
+    def __init__(self, runner: asyncio.Runner, targets: dict[bool, Rubbish]) -> None:
         self._runner = runner
-        self._target = target
+        self._targets = targets
 
-    def __call__(self, way: str, data: bytes) -> None:
-        self._runner.run(self._target.feed(way, data))
+    def __call__(self, directly: bool, way: str, data: bytes) -> None:
+        self._runner.run(self._targets[directly].feed(way, data))
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["direct", "pumped"])
-def feed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fed]:
-    folder: Path = tmp_path_factory.mktemp("rubbish")
+@pytest.fixture(scope="module")
+def feed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fed]:
     with asyncio.Runner() as runner:
-        stack = AsyncExitStack()
-        yield Fed(runner, runner.run(stack.enter_async_context(standing(folder, directly=request.param))))
+        stack, targets = AsyncExitStack(), {}
+        for directly in (True, False):
+            standing_one = standing(tmp_path_factory.mktemp("rubbish"), directly=directly)
+            targets[directly] = runner.run(stack.enter_async_context(standing_one))
+        yield Fed(runner, targets)
         runner.run(stack.aclose())
 
 
-@pytest.mark.parametrize(("way", "name"), INPUTS, ids=[f"{way}: {name}" for way, name in INPUTS])
-def test_what_the_corpus_holds_hurts_nobody(feed: Fed, way: str, name: str) -> None:
-    feed(way, corpus(way)[name])
+@pytest.mark.parametrize(("directly", "way", "name"), inputs(), ids=[named(*one) for one in inputs()])
+def test_what_the_corpus_holds_hurts_nobody(feed: Fed, directly: bool, way: str, name: str) -> None:
+    feed(directly, way, corpus(way)[name])
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("directly", "way"), ways(), ids=[named(*one) for one in ways()])
 @given(data=st.data())
 @settings(max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-def test_what_becomes_of_the_corpus_hurts_nobody(feed: Fed, way: str, data: st.DataObject) -> None:
-    feed(way, data.draw(rubbish(way)))
+def test_what_becomes_of_the_corpus_hurts_nobody(feed: Fed, directly: bool, way: str, data: st.DataObject) -> None:
+    feed(directly, way, data.draw(rubbish(way)))
