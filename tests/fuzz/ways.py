@@ -62,7 +62,7 @@ functions:
         number: {{type: integer, minimum: 0}}
         list: {{type: array, uniqueItems: true, items: {{$ref: "#/properties/number"}}}}
         any: {{}}
-limits: {{silence: 6000}}
+limits: {{silence: 6000, minutes: 115}}
 """
 
 PLUGIN = '''

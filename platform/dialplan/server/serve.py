@@ -25,6 +25,7 @@ except ImportError:  # There is no picows for this platform.
 from dialplan.errors import ConfigError
 from dialplan.server.app import application
 from dialplan.server.live import WAIT, Drain, Live
+from dialplan.server.requests import Requests
 
 logger = logging.getLogger(__name__)
 
@@ -114,8 +115,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                # httptools would keep a request's head in memory however long it gets; this one refuses it at 64 KB.
-                http="h11",
+                http=Requests,
                 ws=Upgrade if directly and Upgrade is not None else "websockets-sansio",
                 ws_max_size=MAX_MESSAGE,
                 # Speech does not shrink; Twilio does not offer it, and others shall not cost us the work.
