@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test soak check format bench bench-quick reference clean
+.PHONY: demo test soak fuzz check format bench bench-quick reference clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed-rehearsal ## place one call to each agent and print what was said
@@ -28,6 +28,9 @@ endif
 
 soak: $(VENV)/installed-test $(if $(HOURS),$(VENV)/installed-bench) ## HOURS of an ordinary day, or MINUTES in which everything fails
 	$(BIN)/python -m $(SOAK) --seed $(or $(SEED),1)
+
+fuzz: $(VENV)/installed-test ## rubbish on every way in, for MINUTES; a table of what it did
+	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(if $(PUMPED),--pumped)
 
 bench: $(VENV)/installed-bench ## what a call costs beside other bridges; half an hour on a quiet machine
 	$(BIN)/python -m bench --out var/bench.json

@@ -92,6 +92,11 @@ class AnyCall(RuleBasedStateMachine):
         self.goodbye_id: str | None = None
         self.goodbye_marks: set[str] = set()  # that were set after end_call and the audio that came after it
         self.goodbye_begun = False
+        self.said: dict[End, float] = {}  # goodbyes of ours: when each was asked for
+        self.said_begun = False
+        self.said_marks: set[str] = set()  # that were set after the last of them and the audio that came after it
+        self.held: list[bool] = []  # from before the line opened: False for audio, True for an end of it
+        self.spoken = False  # anybody has said a word
         if under_way:
             self.the_service_gets_ready()
             self.the_line_opens()
@@ -119,7 +124,10 @@ class AnyCall(RuleBasedStateMachine):
     @rule()
     def the_line_opens(self) -> None:
         self.line_open = True
-        self.see(self.conversation.line_opened(self.now))
+        actions = self.conversation.line_opened(self.now)
+        self.see(actions)
+
+        assert [isinstance(a, SetMark) for a in actions] == ([] if self.over else self.held)
 
     @precondition(lambda self: self.line_open)
     @rule()
@@ -158,15 +166,24 @@ class AnyCall(RuleBasedStateMachine):
 
         assert self.conversation.agent_audio(audio, self.now) == passes
         self.see([Play(audio)] if passes else [])
+        if audio and not self.line_open and self.now >= self.gate:
+            self.held.append(False)
 
     @rule()
     def the_agent_has_spoken(self) -> None:
-        self.hear(AgentAudioDone())
+        cut = self.now < self.gate
+        if not self.line_open and not cut and self.held and not self.held[-1]:
+            self.held.append(True)
+
+        marks = [a for a in self.hear(AgentAudioDone()) if isinstance(a, SetMark)]
+
+        assert len(marks) == (self.line_open and not cut and not self.over), "not a mark for each utterance"
 
     @rule()
     def the_caller_interrupts(self) -> None:
         self.goodbye_asked = None
         self.gate = self.now + TIMING.gate
+        self.held.clear()
         self.hear(UserStartedSpeaking())
 
     @rule(event=st.sampled_from(OPENING))
@@ -242,6 +259,7 @@ class AnyCall(RuleBasedStateMachine):
     # What it may do.
 
     def hear(self, event: Event) -> list[Action]:
+        self.spoken = self.spoken or isinstance(event, ConversationText)
         actions = self.conversation.speech_event(event, self.now)
         self.see(actions)
         return actions
@@ -269,6 +287,8 @@ class AnyCall(RuleBasedStateMachine):
             case Redial():
                 self.listening = False
                 self.gate = 0.0
+                if not self.spoken:
+                    self.held.clear()  # An opening begins anew.
                 self.orphaned |= self.running
             case SendSilence():
                 assert self.listening
@@ -277,6 +297,9 @@ class AnyCall(RuleBasedStateMachine):
                 assert self.listening, "the service was spoken to before its settings were applied"
                 if text in (GOODBYE_LIMIT, GOODBYE_QUIET):
                     self.gate = 0.0
+                    self.said[End.LIMIT if text == GOODBYE_LIMIT else End.SILENCE] = self.now
+                    self.said_begun = False
+                    self.said_marks.clear()
             case HangUp(end=end):
                 self.see_end(end, heard)
 
@@ -286,18 +309,22 @@ class AnyCall(RuleBasedStateMachine):
             case Play():
                 assert self.now >= self.gate, "audio of a reply that was cut"
                 self.buffered.append(None)
-                self.goodbye_begun = True
+                self.goodbye_begun = self.said_begun = True
                 self.goodbye_marks.clear()
+                self.said_marks.clear()
             case SetMark(name=name):
                 assert name not in self.marks, "two marks of one name"
                 self.marks.add(name)
                 self.buffered.append(name)
                 if self.goodbye_asked is not None and self.goodbye_begun:
                     self.goodbye_marks.add(name)
+                if self.said_begun:
+                    self.said_marks.add(name)
             case Clear():
                 self.flushed.extend(name for name in self.buffered if name is not None)
                 self.buffered.clear()
                 self.goodbye_marks.clear()
+                self.said_marks.clear()
 
     def see_answer(self, request: FunctionCall) -> None:
         assert request.client_side
@@ -315,6 +342,9 @@ class AnyCall(RuleBasedStateMachine):
             assert self.goodbye_asked is not None, "hung up though the goodbye was taken back"
             late = self.now >= self.goodbye_asked + TIMING.goodbye - SHORT
             assert late or heard in self.goodbye_marks, "hung up before the goodbye was heard"
+        if end in (End.SILENCE, End.LIMIT):
+            late = self.now >= self.said[end] + TIMING.goodbye - SHORT
+            assert late or heard in self.said_marks, "hung up before our own goodbye was heard"
 
     @invariant()
     def there_is_a_time_to_look_again(self) -> None:

@@ -199,7 +199,7 @@ async def test_a_server_that_does_not_take_what_is_sent_is_given_up_in_time(
     declared = {
         "name": "f",
         "description": "d",
-        "http": {"method": "POST", "url": "", "json": {"text": "{{ text }}"}},
+        "http": {"method": "POST", "url": "", "json": ["{{ text }}"] * 400},
         "parameters": {"type": "object", "properties": {"text": {"type": "string"}}},
         "timeout": 0.5,
     }
@@ -214,7 +214,7 @@ async def test_a_server_that_does_not_take_what_is_sent_is_given_up_in_time(
         text = json.dumps({"prompt": "p", "functions": [declared]})
         agent = agent_of(tmp_path, text, environment={hosts.VARIABLE: "127.0.0.1"})
 
-        told = await run(functions, agent, "f", {"text": "x" * 20_000_000})
+        told = await run(functions, agent, "f", {"text": "x" * 50_000})
 
         assert told == {"error": TOOK_TOO_LONG}
         await thread_is_over()

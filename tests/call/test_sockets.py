@@ -5,6 +5,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import trustme
@@ -315,6 +316,36 @@ async def test_one_who_takes_nothing_blocks_and_loses_nothing_when_he_goes_on(di
 
     assert heard.blocks[:2] == [True, False]
     assert arrived == [*sent, "end"]
+
+
+async def test_one_who_takes_nothing_is_not_listened_to(dial: Dial) -> None:
+    """Else what he asks for would pile up here, unsent."""
+    questions = 500
+    asking: list[ServerConnection] = []
+
+    async def ask(connection: ServerConnection) -> None:
+        asking.append(connection)
+        connection.transport.pause_reading()
+        for _ in range(questions):
+            await connection.send("x" * 20_000)
+        await connection.wait_closed()
+
+    heard = Heard()
+    async with dialled(dial, echo) as (other, echoed), peer(ask) as url, dial(url, "key") as socket:
+
+        def answer(question: bytes) -> None:
+            heard.listener.text(question)
+            socket.send_binary(b"x" * 100_000)
+
+        socket.listen(replace(heard.listener, text=answer))
+        await heard.until(lambda h: bool(h.blocks))
+        for n in range(50):
+            send(other, "x")
+            await echoed.until(lambda h, n=n: len(h.messages) > n)  # type: ignore[misc]
+        listened_to = len(heard.messages)
+        asking[0].transport.abort()
+
+    assert listened_to < questions
 
 
 async def test_what_is_held_is_heard_when_it_is_let_go(dial: Dial) -> None:

@@ -170,6 +170,14 @@ async def test_a_signed_form_without_a_call_is_refused(world: World) -> None:
     assert answer.status_code == 400
 
 
+@pytest.mark.parametrize("call_sid", ["", "CA" * 200, "CA1\r\n2026-11-24 ERROR", "CA\x1b[2J", "\x00"])
+async def test_a_signed_form_whose_call_has_an_impossible_name_is_refused(world: World, call_sid: str) -> None:
+    answer = await post(world, "/twilio/voice", form(CallSid=call_sid))
+
+    assert answer.status_code == 400
+    assert len(world.live) == 0
+
+
 async def test_get_is_not_allowed(world: World) -> None:
     async with httpx.AsyncClient() as client:
         assert (await client.get(f"{world.url}/twilio/voice")).status_code == 405

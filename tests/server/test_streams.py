@@ -18,7 +18,6 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from dialplan.call.record import End, Entry
 from dialplan.call.session import Session
-from dialplan.call.sockets import Socket
 from dialplan.call.timing import Timing
 from dialplan.facts import Call
 from dialplan.server import live, phone
@@ -379,8 +378,8 @@ async def _lag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocked = asyncio.Event()
     stall = Session._stall
 
-    def note(session: Session, end: End, on: bool, other: Socket | None) -> None:
-        stall(session, end, on, other)
+    def note(session: Session, end: End, on: bool) -> None:
+        stall(session, end, on)
         blocked.set()
 
     monkeypatch.setattr(Session, "_stall", note)

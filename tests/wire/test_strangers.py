@@ -127,3 +127,25 @@ def test_nesting_beyond_reason_is_answered_with_a_value(parse: Parse, depth: int
 
     for template in templates:
         assert can_be_written(parse(template.replace("NESTED", nested)))
+
+
+@pytest.mark.parametrize("name", ["", "x" * 257, "CA1\n2026-11-24 ERROR", "CA\x1b[2J", "CA\u2028"])
+def test_a_name_that_is_long_or_would_break_a_line_of_the_log_is_none(name: str) -> None:
+    start = GENUINE["twilio"][0]
+    request = GENUINE["deepgram"][2]
+    for place in [("start", "callSid"), ("start", "streamSid")]:
+        if name or place[1] == "callSid":  # Twilio writes a stream's name twice.
+            assert isinstance(twilio.parse(json.dumps(mutated(start, place, name, drop=False))), twilio.Unknown)
+    event = deepgram.parse(json.dumps(mutated(request, ("functions", 0, "id"), name, drop=False)))
+    assert isinstance(event, deepgram.FunctionCallRequest)
+    assert [function.id for function in event.functions] == ["fc_2"]
+
+
+def test_a_request_for_more_functions_than_any_model_wants_is_no_request() -> None:
+    functions = [{"id": f"fc_{n}", "name": "f", "arguments": ""} for n in range(deepgram.MOST_FUNCTIONS + 1)]
+
+    most = deepgram.parse(json.dumps({"type": "FunctionCallRequest", "functions": functions[1:]}))
+    more = deepgram.parse(json.dumps({"type": "FunctionCallRequest", "functions": functions}))
+
+    assert isinstance(most, deepgram.FunctionCallRequest)
+    assert isinstance(more, deepgram.Unknown)

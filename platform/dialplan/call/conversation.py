@@ -30,6 +30,7 @@ from dialplan.call.actions import (
 from dialplan.call.attempts import Attempts
 from dialplan.call.history import Called, History, Recollection, Spoken
 from dialplan.call.record import BargedIn, End, Lost, Ran, Recovered, Said, Stopped
+from dialplan.call.results import BUSY
 from dialplan.call.timing import Timing
 from dialplan.config.model import Builtin, Endpoint, Function, Limits, OnInterrupt
 from dialplan.wire import deepgram
@@ -40,6 +41,15 @@ BYTES_PER_SECOND = 8000
 
 #: A greeting longer than a minute waits for nobody.
 HELD_BYTES = 60 * BYTES_PER_SECOND
+
+#: Pieces that it may come in, with the ends of utterances between them: each weighs more than the audio in it.
+HELD_PIECES = 6_000
+
+#: Functions at work at once in one call. A model asks for a few; a call must not be able to take the threads of all.
+MOST_AT_ONCE = 16
+
+#: Requests that are remembered, so that one which is repeated is not answered twice. It would be repeated at once.
+MOST_IDS = 1_000
 
 STILL_THERE = "Are you still there?"
 GOODBYE_QUIET = "I will hang up now. Goodbye."
@@ -125,7 +135,7 @@ class Conversation:
         self._unsaid = 0  # The agent's newest texts that the caller has not heard, or only a part of an opening.
         # The model's functions.
         self._running: dict[str, _Running] = {}
-        self._requested: set[str] = set()
+        self._requested: dict[str, None] = {}  # In order, the newest last.
         # The quiet, and the end.
         self._quiet_since = 0.0
         self._asked = False  # The agent has asked whether anybody is there.
@@ -147,7 +157,7 @@ class Conversation:
             # On record, so that whoever comes after us does not tell it once more.
             return [Remember(Ran(begun.name, begun.arguments, UNKNOWN, 0.0, begun.id))]
         request = FunctionCall(begun.id, begun.name, begun.arguments, client_side=True)
-        self._requested.add(begun.id)
+        self._note_request(begun.id)
         self._running[begun.id] = _Running(request, function, None, orphaned=True)
         return [Run(request, function)]
 
@@ -479,7 +489,7 @@ class Conversation:
     # The agent's speech.
 
     def _hold(self, audio: bytes) -> None:
-        if self._held_bytes + len(audio) <= HELD_BYTES:
+        if self._held_bytes + len(audio) <= HELD_BYTES and len(self._held) < HELD_PIECES:
             self._held_bytes += len(audio)
             self._held.append(audio)
 
@@ -502,7 +512,8 @@ class Conversation:
             return []  # Of the reply that was cut off.
         self._opening, self._unsaid = Opening.NONE, 0
         if not self._opened:
-            self._held.append(None)
+            if self._held and self._held[-1] is not None:
+                self._held.append(None)
             return []
         return self._utterance_complete()
 
@@ -526,10 +537,15 @@ class Conversation:
         self._gate_until = self._waiting_since = None
         actions: list[Action] = []
         for request in requests:
-            if request.id not in self._requested:
-                self._requested.add(request.id)
+            if request.id not in self._requested and request.id not in self._running:
+                self._note_request(request.id)
                 actions += self._request(request, now)
         return actions
+
+    def _note_request(self, id_: str) -> None:
+        self._requested[id_] = None
+        if len(self._requested) > MOST_IDS:
+            del self._requested[next(iter(self._requested))]
 
     def _request(self, request: FunctionCall, now: float) -> list[Action]:
         if not request.client_side:
@@ -539,6 +555,8 @@ class Conversation:
             return self._answered_here(request, error_content(f"Unknown function: {request.name}"))
         if function.runs is Builtin.END_CALL:
             return self._end_call(request, now)
+        if len(self._running) >= MOST_AT_ONCE:
+            return self._answered_here(request, error_content(BUSY))
         filler_at = now + self._timing.filler if function.filler else None
         self._running[request.id] = _Running(request, function, filler_at)
         return [Run(request, function)]

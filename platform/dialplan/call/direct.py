@@ -25,7 +25,7 @@ from picows import (
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined] # as public as `ws=`, but not in its stubs
 
-from dialplan.call.sockets import DEAF, SPEECH_PING_SECONDS, Early, Listener
+from dialplan.call.sockets import DEAF, SPEECH_PING_SECONDS, Early, Flow, Listener
 
 # It tells of every connection at INFO; log.py keeps that out.
 _picows_logger = logging.getLogger("picows")
@@ -59,6 +59,7 @@ class Direct(WSListener):
         self._early: Early | None = Early()
         self._set(self._early.listener)
         self._transport: WSTransport | None = None
+        self._flow = Flow(self._reading)
         self._parts = bytearray()  # Of a message that comes in several frames.
         self._parts_of: WSMsgType | None = None
 
@@ -77,12 +78,15 @@ class Direct(WSListener):
         self._listener, self._text, self._binary = listener, listener.text, listener.binary
 
     def hold(self, on: bool) -> None:
+        self._flow.hold(on)
+
+    def _reading(self, on: bool) -> None:
         if self._transport is None or self._transport.underlying_transport.is_closing():
             return
         if on:
-            self._transport.underlying_transport.pause_reading()
-        else:
             self._transport.underlying_transport.resume_reading()
+        else:
+            self._transport.underlying_transport.pause_reading()
 
     async def close(self, code: int = 1000) -> None:
         self._set(DEAF)
@@ -130,9 +134,11 @@ class Direct(WSListener):
             self._over()
 
     def pause_writing(self) -> None:
+        self._flow.blocked(True)
         self._listener.blocked(True)
 
     def resume_writing(self) -> None:
+        self._flow.blocked(False)
         self._listener.blocked(False)
 
     def _collect(self, frame: WSFrame) -> None:

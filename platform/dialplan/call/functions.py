@@ -33,12 +33,20 @@ from dialplan.errors import FunctionError
 from dialplan.facts import Call, IdempotencyKey
 from dialplan.hosts import PrivateHosts
 from dialplan.wire.deepgram import error_content
+from dialplan.wire.fields import legible
 
 logger = logging.getLogger(__name__)
 
 #: Threads at work at once, for one function and for all. Only functions that hang can fill this up.
 MAX_AT_WORK = 128
 MAX_THREADS = 512
+
+#: The same for one call, those included that were given up and have not come to their end: a call whose functions hang
+#: must leave threads for the others.
+MAX_OF_CALL = 32
+
+#: Characters of arguments. No model writes so many, and checking more could take a thread for hours.
+MAX_ARGUMENTS = 64_000
 
 
 class Functions:
@@ -59,6 +67,7 @@ class Functions:
         self._loop = PluginLoop()
         self._threads = Threads()
         self._working: Counter[int] = Counter()
+        self._of_call: Counter[str] = Counter()
         self._client = http_client(private)
 
     async def __aenter__(self) -> Self:
@@ -94,21 +103,32 @@ class Functions:
         failure = self.drills.get((call.id, function.name))
         if failure is not None:
             return error_content(FAILED if failure is Failure.ERROR else TOOK_TOO_LONG)
-        if self._working[id(function)] >= MAX_AT_WORK or self._working.total() >= MAX_THREADS:
+        if self._is_too_much(function, call):
             logger.error("%s is at work too often and does not finish; it was not run again", function.name)
             return error_content(BUSY)
         key = IdempotencyKey(f"{call.id}:{request_id}")
         work = _Work(function, arguments, call, names, key, self._client, self._loop, self._threads)
         self._working[id(function)] += 1
+        self._of_call[call.id] += 1
         try:
             async with asyncio.timeout(function.timeout):
-                return await work.result(lambda: self._finished(function))
+                return await work.result(lambda: self._finished(function, call))
         except TimeoutError:
             logger.warning("%s took longer than %g s and was given up", function.name, function.timeout)
             return error_content(TOOK_TOO_LONG)
 
-    def _finished(self, function: Function) -> None:
+    def _is_too_much(self, function: Function, call: Call) -> bool:
+        return (
+            self._working[id(function)] >= MAX_AT_WORK
+            or self._of_call[call.id] >= MAX_OF_CALL
+            or self._working.total() >= MAX_THREADS
+        )
+
+    def _finished(self, function: Function, call: Call) -> None:
         self._working[id(function)] -= 1
+        self._of_call[call.id] -= 1
+        if not self._of_call[call.id]:
+            del self._of_call[call.id]  # Calls are many; functions are as many as the files have.
 
 
 class _Work:
@@ -188,7 +208,7 @@ class _Work:
             words = str(exc)
             if not words:
                 raise
-            return error_content(words[:MAX_RESULT])
+            return error_content(legible(words)[:MAX_RESULT])
 
     def _checked(self) -> dict[str, Any]:
         """The arguments, held against the function's JSON Schema.
@@ -196,6 +216,8 @@ class _Work:
         Raises:
             FunctionError: they do not fit; the text lets the model correct them.
         """
+        if len(self._arguments) > MAX_ARGUMENTS:
+            raise FunctionError("The arguments are too long.")
         try:
             arguments = json.loads(self._arguments.strip() or "{}", parse_constant=_refuse)
         except (ValueError, RecursionError):

@@ -13,6 +13,9 @@ MOST = 24_000
 #: A session that was led for so many seconds before it was lost is no sign that the call takes its processes with it.
 LONG = 60.0
 
+#: Characters that each entry takes besides its own, as the speech service is told of it: even one without words.
+AROUND = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
@@ -24,7 +27,7 @@ class Spoken:
     @property
     def length(self) -> int:
         """In characters."""
-        return len(self.text)
+        return AROUND + len(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Called:
     @property
     def length(self) -> int:
         """In characters."""
-        return len(self.arguments) + len(self.response)
+        return AROUND + len(self.id) + len(self.name) + len(self.arguments) + len(self.response)
 
 
 Past = Spoken | Called

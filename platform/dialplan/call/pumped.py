@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from dialplan.call.sockets import DEAF, Early, Listener
+from dialplan.call.sockets import DEAF, Early, Flow, Listener
 
 Message = str | bytes
 
@@ -55,6 +55,7 @@ class Pumped:
         self._all_sent.set()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._flow = Flow(self._reading)
         self._gone = False
 
     def listen(self, listener: Listener) -> None:
@@ -77,18 +78,25 @@ class Pumped:
         self._more.set()
         self._all_sent.clear()
         if self._unsent_bytes > HIGH_WATER and not self._blocked:
-            self._blocked = True
-            self._listener.blocked(True)
+            self._tell_blocked(True)
+
+    def _tell_blocked(self, on: bool) -> None:
+        self._blocked = on
+        self._flow.blocked(on)
+        self._listener.blocked(on)
 
     def hold(self, on: bool) -> None:
+        self._flow.hold(on)
+
+    def _reading(self, on: bool) -> None:
         if on:
-            self._flowing.clear()
-        else:
             self._flowing.set()
+        else:
+            self._flowing.clear()
 
     async def close(self, code: int = 1000) -> None:
         self._listener = DEAF
-        self._flowing.set()
+        self._flow.hold(False)
         await self._all_sent.wait()
         await self._shut(code)
 
@@ -124,8 +132,7 @@ class Pumped:
             self._more.clear()
             self._all_sent.set()
             if self._blocked:
-                self._blocked = False
-                self._listener.blocked(False)
+                self._tell_blocked(False)
 
     def _give_up(self) -> None:
         self._gone = True

@@ -192,7 +192,7 @@ class Session:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                group.create_task(self._walled(self._begin()))
+                group.create_task(self._walled(self._begin))
                 self._alarm.look()
                 await self._until_hung_up()
                 if self.record.end not in _KNOWN_TO_TWILIO and self._written is not None:
@@ -248,10 +248,10 @@ class Session:
         except Exception:  # noqa: BLE001 -- _fail logs it
             self._fail()
 
-    async def _walled(self, work: Coroutine[Any, Any, None]) -> None:
-        """The same for a task."""
+    async def _walled(self, work: Callable[[*Given], Coroutine[Any, Any, None]], *args: *Given) -> None:
+        """The same for a task. Called only here: a task may be cancelled before it begins."""
         try:
-            await work
+            await work(*args)
         except Exception:  # noqa: BLE001 -- _fail logs it
             self._fail()
 
@@ -263,7 +263,7 @@ class Session:
     # The speech service.
 
     def _converse(self, after: float) -> None:
-        self._conversing = self._group.create_task(self._walled(self._in_session(after)))
+        self._conversing = self._group.create_task(self._walled(self._in_session, after))
 
     async def _in_session(self, after: float) -> None:
         """One session with the speech service, until it is lost or the call is over."""
@@ -272,6 +272,7 @@ class Session:
         try:
             async with self._dial(self._service.url, self._service.key) as speech:
                 self._speech = speech
+                speech.hold(End.LINE_LOST in self._stalls)  # A line that was blocked before still is.
                 speech.listen(Listener(self._speech_text, self._speech_binary, self._speech_lost, self._speech_blocked))
                 await asyncio.Event().wait()  # Until this is cancelled.
         except SpeechError as exc:
@@ -284,7 +285,7 @@ class Session:
         self._listening = False
         self._speech.listen(DEAF)
         self._speech = NOBODY
-        self._stall(End.SPEECH_LOST, False, self._line)
+        self._stall(End.SPEECH_LOST, False)
         if self._conversing is not None:
             self._conversing.cancel()
         self._converse(after)
@@ -306,7 +307,7 @@ class Session:
         )
 
     def _speech_blocked(self, on: bool) -> None:
-        self._stall(End.SPEECH_LOST, on, self._line)
+        self._stall(End.SPEECH_LOST, on)
 
     def _hear_event(self, message: bytes) -> None:
         event = deepgram.parse(message)
@@ -361,7 +362,7 @@ class Session:
         self._guard(self._lose_line, code)
 
     def _line_blocked(self, on: bool) -> None:
-        self._stall(End.LINE_LOST, on, self._speech)
+        self._stall(End.LINE_LOST, on)
 
     def _open_line(self) -> None:
         if self._begun:
@@ -432,7 +433,7 @@ class Session:
                 self._speech.send_binary(b"\xff" * length)
             case actions.Run(request=request):
                 self._remember(record.Running(request.id, request.name, request.arguments))
-                self._tasks[request.id] = self._group.create_task(self._walled(self._run_function(action)))
+                self._tasks[request.id] = self._group.create_task(self._walled(self._run_function, action))
             case actions.Cancel(id=request_id):
                 if task := self._tasks.pop(request_id, None):
                     task.cancel()
@@ -495,9 +496,9 @@ class Session:
         if self._observe is not None:
             self._observe(self.call, entry)
 
-    def _stall(self, end: End, on: bool, other: Socket) -> None:
+    def _stall(self, end: End, on: bool) -> None:
         """One side takes nothing more for now: the other must not bring more, and it must not last."""
-        other.hold(on)
+        (self._line if end is End.SPEECH_LOST else self._speech).hold(on)
         if on:
             self._stalls[end] = asyncio.get_running_loop().call_later(
                 self._timing.send, self._wall, self._give_up, end, context=self._context

@@ -73,6 +73,28 @@ async def closed(socket: Socket, code: int = 1000, *, within: float) -> None:
         socket.abort()
 
 
+class Flow:
+    """Whether a socket reads. Who takes nothing is not listened to either: what it asks for would pile up unsent.
+
+    Args:
+        read: reads nothing more from the other side, or goes on.
+    """
+
+    def __init__(self, read: Callable[[bool], None]) -> None:
+        self._read = read
+        self._held = self._blocked = False
+
+    def hold(self, on: bool) -> None:
+        """Whoever listens wants no more for now."""
+        self._held = on
+        self._read(not (on or self._blocked))
+
+    def blocked(self, on: bool) -> None:
+        """The other side takes less than is sent to it."""
+        self._blocked = on
+        self._read(not (on or self._held))
+
+
 #: Opens a socket to the speech service: address, API key.
 Dial = Callable[[str, str], AbstractAsyncContextManager[Socket]]
 

@@ -6,11 +6,20 @@ A line may hold a secret: nothing that is said of one shows more than its name.
 import difflib
 import io
 import re
+from collections import ChainMap
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from dotenv.parser import Binding, parse_stream
 from dotenv.variables import parse_variables
+
+from dialplan.errors import ConfigError
+
+#: Characters of a file. How long one is read grows with its length by its length, and any has some thousand.
+MOST_TEXT = 32_768
+
+#: Characters of a value, with everything that it refers to. Linux gives no process a longer one.
+MOST = 131_072
 
 
 class Remark(NamedTuple):
@@ -26,13 +35,29 @@ def values(text: str, given: Mapping[str, str]) -> dict[str, str]:
     Args:
         text: of the file.
         given: the environment without it.
+
+    Raises:
+        ConfigError: the text is too long, or a value would be.
     """
     found: dict[str, str] = {}
-    for line in parse_stream(io.StringIO(text)):
-        if line.key is not None and line.value is not None:
-            known = {**found, **given}
+    known = ChainMap(dict(given), found)
+    for line in _lines(text):
+        if line.key is not None and line.value is not None and _is_name(line.key):
             found[line.key] = "".join(part.resolve(known) for part in parse_variables(line.value))
+            if len(found[line.key]) > MOST:
+                raise ConfigError(f".env:{_number(line)}: a value of more than {MOST:,} characters")
     return found
+
+
+def _lines(text: str) -> list[Binding]:
+    if len(text) > MOST_TEXT:
+        raise ConfigError(f".env has more than {MOST_TEXT:,} characters")
+    return list(parse_stream(io.StringIO(text)))
+
+
+def _is_name(key: str) -> bool:
+    """In quotes it may be what no environment takes."""
+    return "=" not in key and "\0" not in key
 
 
 def remarks(text: str, known: Collection[str]) -> list[Remark]:
@@ -41,8 +66,11 @@ def remarks(text: str, known: Collection[str]) -> list[Remark]:
     Args:
         text: of the file.
         known: names that mean something to Dialplan.
+
+    Raises:
+        ConfigError: the text is too long.
     """
-    lines = list(parse_stream(io.StringIO(text)))
+    lines = _lines(text)
     missing = set(known) - {line.key for line in lines}
     return [Remark(_number(line), words) for line in lines for words in _words(line, missing)]
 
@@ -53,7 +81,7 @@ def _number(line: Binding) -> int:
 
 
 def _words(line: Binding, missing: Collection[str]) -> Iterator[str]:
-    if line.error:
+    if line.error or not _is_name(line.key or ""):
         yield _not_understood(line.original.string.strip())
     elif line.key is not None and line.value is None:
         yield f"{_name(line.key)} has no value; write {_name(line.key)}=value"

@@ -13,6 +13,7 @@ from dialplan.config.model import Agent
 from dialplan.config.plugins.loader import PluginLoader
 from dialplan.config.problems import Place, Problem
 from dialplan.config.reading import Project
+from dialplan.errors import ConfigError
 
 #: How often files are read again that change while they are being read.
 _ATTEMPTS = 10
@@ -143,9 +144,8 @@ class Loader:
             return []
         try:
             environment = {**self._dotenv(), **self._given}
-        except (OSError, UnicodeDecodeError) as exc:
-            why = reason(exc) if isinstance(exc, OSError) else "it is not text in UTF-8"
-            return [Problem("E001", Place(".env"), f"the file cannot be read: {why}")]
+        except (OSError, UnicodeDecodeError, ConfigError) as exc:
+            return [Problem("E001", Place(".env"), f"the file cannot be read: {_why(exc)}")]
         if environment != self._environment:
             self._environment = environment
             self._read.clear()
@@ -171,6 +171,12 @@ class Loader:
             return problems
         texts = {problem.place.file: project.layers.texts[problem.place.file] for problem in problems}
         return _Read(agent, problems, texts, noted, self._plugins)
+
+
+def _why(exc: OSError | UnicodeDecodeError | ConfigError) -> str:
+    if isinstance(exc, UnicodeDecodeError):
+        return "it is not text in UTF-8"
+    return reason(exc) if isinstance(exc, OSError) else str(exc)
 
 
 def _in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -31,6 +31,7 @@ from dialplan.log import call_id
 from dialplan.server.line import accepted
 from dialplan.server.live import Live
 from dialplan.wire import twilio, twiml
+from dialplan.wire.fields import is_identifier
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Phone:
         if not self._signed(request, fields, scheme="http"):
             return self._refused(request, "signature", PlainTextResponse("the signature is missing or wrong", 403))
         form = dict(fields)
-        if not form.get("CallSid"):
+        if not is_identifier(form.get("CallSid", "")):
             return self._refused(request, "no CallSid", PlainTextResponse("CallSid is missing", 400))
         call_id.set(form["CallSid"])
         return form
@@ -452,7 +453,8 @@ def _number(text: str) -> int:
 
 def _check_format(started: twilio.Started) -> None:
     if (started.encoding, started.sample_rate) != ("audio/x-mulaw", 8000):
-        raise LineRefused(f"the stream carries {started.encoding} at {started.sample_rate} Hz, not μ-law at 8000", 1003)
+        carried = f"{started.encoding!a:.40} at {started.sample_rate} Hz"
+        raise LineRefused(f"the stream carries {carried}, not μ-law at 8000", 1003)
 
 
 def _twiml(document: str) -> Response:

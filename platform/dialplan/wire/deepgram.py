@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from dialplan.wire.fields import MALFORMED, fields_of, legible, text
+from dialplan.wire.fields import MALFORMED, fields_of, identifier, legible, text
 
 DEFAULT_URL = "wss://agent.deepgram.com/v1/agent/converse"
 
@@ -27,6 +27,9 @@ RETRYABLE = frozenset(
         "CLIENT_MESSAGE_TIMEOUT",
     }
 )
+
+#: Functions of one request. A model asks for a few; to answer all that fit into a message holds up everybody's audio.
+MOST_FUNCTIONS = 1_000
 
 #: Every code of an Error or Warning that Deepgram's documentation names.
 CODES = RETRYABLE | {
@@ -283,8 +286,8 @@ def is_error_content(content: str) -> bool:
 def _function_call(fields: dict[str, Any]) -> FunctionCall:
     arguments = fields.get("arguments", "")
     return FunctionCall(
-        id=text(fields["id"]),
-        name=text(fields["name"]),
+        id=identifier(fields["id"]),
+        name=identifier(fields["name"]),
         arguments=legible(arguments) if isinstance(arguments, str) else json.dumps(arguments),
         client_side=fields.get("client_side", True) is not False,
         thought_signature=text(fields.get("thought_signature") or ""),
@@ -294,6 +297,8 @@ def _function_call(fields: dict[str, Any]) -> FunctionCall:
 def _function_call_request(fields: dict[str, Any]) -> FunctionCallRequest:
     """Each function by itself: one that is malformed must not leave the others without an answer."""
     functions = []
+    if len(fields["functions"]) > MOST_FUNCTIONS:
+        raise ValueError("more functions than any model asks for")
     for entry in fields["functions"]:
         with contextlib.suppress(*MALFORMED):
             functions.append(_function_call(entry))

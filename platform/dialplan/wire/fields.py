@@ -35,6 +35,29 @@ def text(value: object) -> str:
     return value
 
 
+#: Characters of an identifier. Twilio's have 34, Deepgram's some forty. They are kept as long as a call is known,
+#: stand before its lines in the log, and go out with every frame.
+MOST_IDENTIFIER = 256
+
+
+def is_identifier(text: str) -> bool:
+    """Whether a text can be the name of a call, a stream or a request: short, and in one line."""
+    return 0 < len(text) <= MOST_IDENTIFIER and text.isprintable()
+
+
+def identifier(value: object) -> str:
+    """The value, where it is one.
+
+    Raises:
+        TypeError: it is not text.
+        ValueError: it is no identifier.
+    """
+    name = text(value)
+    if not is_identifier(name):
+        raise ValueError(f"{name[:20]!a} is no identifier")
+    return name
+
+
 def legible(value: object) -> str:
     """Whatever it is, as text that can be written again: for what people read and nothing depends on."""
     return str(value).encode("utf-8", "replace").decode()

@@ -12,7 +12,7 @@ from typing import Any
 
 from pybase64 import b64decode, b64encode
 
-from dialplan.wire.fields import MALFORMED, fields_of, text
+from dialplan.wire.fields import MALFORMED, fields_of, identifier, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +144,8 @@ def _started(fields: dict[str, Any]) -> Started:
     media_format = start.get("mediaFormat") or {}
     parameters = start.get("customParameters") or {}
     return Started(
-        stream_sid=text(start.get("streamSid") or fields["streamSid"]),
-        call_sid=text(start["callSid"]),
+        stream_sid=identifier(start.get("streamSid") or fields["streamSid"]),
+        call_sid=identifier(start["callSid"]),
         account_sid=text(start.get("accountSid", "")),
         parameters={text(name): text(value) for name, value in parameters.items()},
         encoding=text(media_format.get("encoding", "audio/x-mulaw")),

@@ -16,9 +16,9 @@ from urllib.parse import quote
 import jinja2
 from jinja2 import nodes
 from jinja2.environment import TemplateExpression
-from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from dialplan.config.jinja.budget import Spending, counting, priced
 from dialplan.errors import ConfigError
 
 
@@ -82,18 +82,21 @@ def literal(text: str) -> str:
     return _SPECIAL.sub(lambda special: f"{{{{ {json.dumps(special[0])} }}}}", text)
 
 
-#: A text that is repeated, and a power, can fill the memory within one line.
-_MOST_REPEATS = 10_000
-
-
 class _Sandbox(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset({"*", "**"})
+    context_class = Spending
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
 
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        numbers = isinstance(left, int | float) and isinstance(right, int | float)
-        if (operator == "**" or not numbers) and any(isinstance(n, int) and n > _MOST_REPEATS for n in (left, right)):
-            raise OverflowError("the result would be too large")
-        return super().call_binop(context, operator, left, right)
+    def call_binop(self, context: Spending, operator: str, left: Any, right: Any) -> Any:  # type: ignore[override]
+        context.allow_operation(operator, left, right)
+        return context.paid(super().call_binop(context, operator, left, right))
+
+    def call(self, context: Spending, obj: Any, /, *args: Any, **named: Any) -> Any:  # type: ignore[override]
+        text = getattr(getattr(obj, "__wrapped__", obj), "__self__", None)  # Whose method it is.
+        context.allow(getattr(obj, "__name__", ""), [text, *args, *named.values()])
+        return context.paid(super().call(context, obj, *args, **named))
+
+    def _generate(self, source: nodes.Template, *args: Any, **named: Any) -> str:
+        return super()._generate(counting(source), *args, **named)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """A variable's own keys come before what Python mappings can do: `{{ menu.items }}` is the menu's items."""
@@ -102,18 +105,25 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return super().getattr(obj, attribute)
 
 
-def _no_function(value: object) -> object:
+@jinja2.pass_context
+def _printed(context: Spending, value: object) -> object:
     """`{{ store.upper }}` without its () would be read out as `<built-in method …>`."""
     if inspect.isroutine(value):
         raise TypeError(f"{value.__name__} is a function: () is missing behind it")
-    return value
+    return context.paid(value)
 
 
-ENVIRONMENT = _Sandbox(undefined=jinja2.StrictUndefined, finalize=_no_function)
+@jinja2.pass_context
+def _quoted(context: Spending, value: object) -> object:
+    return context.paid(value if isinstance(value, Verbatim) else quote(str(value), ""))
+
+
+ENVIRONMENT = _Sandbox(undefined=jinja2.StrictUndefined, finalize=_printed)
+ENVIRONMENT.filters = priced(ENVIRONMENT.filters)
 # What Jinja brings along for web pages and cannot help in a prompt.
 for _name in ("lipsum", "cycler", "joiner", "namespace"):
     ENVIRONMENT.globals.pop(_name)
-_QUOTING = ENVIRONMENT.overlay(finalize=lambda value: value if isinstance(value, Verbatim) else quote(str(value), ""))
+_QUOTING = ENVIRONMENT.overlay(finalize=_quoted)
 
 
 @lru_cache(maxsize=4096)
