@@ -46,15 +46,16 @@ class Fuzz:
         self.failed: dict[str, list[str]] = {way: [] for way in target.ways}
 
     def turn(self, way: str, number: int) -> None:
-        """Some inputs for one way in."""
+        """Some more inputs for one way in: the same again where the number is."""
         last = b""
 
-        @seed(number)
+        @seed(number + self.fed[way] // TURN)
         @settings(
             max_examples=TURN,
             deadline=None,
             database=None,
             phases=[Phase.generate, Phase.shrink],
+            report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         )
         @given(data=rubbish(way))
@@ -90,7 +91,7 @@ def main(minutes: float, number: int, directly: bool, only: str | None) -> int:
         before, end, turn = _megabytes(), time.monotonic() + minutes * 60, 0
         while time.monotonic() < end:
             way = only or list(fuzz.failed)[turn % len(fuzz.failed)]
-            fuzz.turn(way, number + turn)
+            fuzz.turn(way, number)
             turn += 1
         runner.run(stack.aclose())
     rows = [(way, str(fuzz.fed[way]), str(len(failed))) for way, failed in fuzz.failed.items()]

@@ -336,6 +336,7 @@ async def standing(folder: Path, *, directly: bool = True) -> AsyncIterator[Rubb
     async def say(session: ScriptedSession) -> None:
         nonlocal sessions
         sessions += 1
+        service.sessions.clear()  # Nobody asks for them, and there will be many.
         if sessions > 1:
             while script:
                 await session.connection.send(script.pop(0))

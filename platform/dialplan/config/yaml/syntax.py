@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import yaml
@@ -125,11 +125,24 @@ def _explained(file: str, text: str, exc: yaml.MarkedYAMLError) -> Problem:
     return Problem("E002", _word_at(file, lines, *where(spot)), *(words if isinstance(words, tuple) else words(spot)))
 
 
+#: Brackets in each other that are looked into: for each token the scanner looks through all that are open.
+_MOST_BRACKETS = 200
+
+
+def _tokens(text: str) -> Iterator[yaml.Token]:
+    """Raises yaml.YAMLError: here the text is no YAML."""
+    loader = yaml.SafeLoader(text)
+    while loader.check_token() and loader.flow_level <= _MOST_BRACKETS:
+        yield loader.get_token()  # type: ignore[no-untyped-call]
+
+
 def _swallowing_quote(text: str, line: int) -> yaml.Mark | None:
     """The beginning of a quoted text that swallowed the lines down to this one, as one does whose closing quote is
     missing: the next quote, wherever it stands, ends it."""
     try:
-        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+        for token in _tokens(text):
+            if token.start_mark.line > line:
+                break
             quoted = isinstance(token, yaml.ScalarToken) and token.style in ("'", '"')
             if quoted and token.start_mark.line < token.end_mark.line == line:
                 opened: yaml.Mark = token.start_mark
@@ -143,7 +156,7 @@ def _still_open(text: str) -> yaml.Mark | None:
     """The last bracket that is open where the file ends."""
     opened: list[yaml.Mark] = []
     try:
-        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+        for token in _tokens(text):
             if isinstance(token, yaml.FlowSequenceStartToken | yaml.FlowMappingStartToken):
                 opened.append(token.start_mark)
             elif isinstance(token, yaml.FlowSequenceEndToken | yaml.FlowMappingEndToken) and opened:
