@@ -311,6 +311,7 @@ async def test_empty_arguments_are_none(functions: Functions, agent: Agent, argu
         ("a=1", "not JSON"),
         ('{"a": NaN}', "not JSON"),
         ('{"a": Infinity}', "not JSON"),
+        ('{"a": -1e999}', "not JSON"),
         ('{"a": ' + "9" * 5000 + "}", "not JSON"),
         ('{"a": ' + "[" * 30_000 + "]" * 30_000 + "}", "not JSON"),
     ],

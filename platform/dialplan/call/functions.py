@@ -12,6 +12,7 @@ import functools
 import inspect
 import json
 import logging
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
@@ -219,7 +220,7 @@ class _Work:
         if len(self._arguments) > MAX_ARGUMENTS:
             raise FunctionError("The arguments are too long.")
         try:
-            arguments = json.loads(self._arguments.strip() or "{}", parse_constant=_refuse)
+            arguments = json.loads(self._arguments.strip() or "{}", parse_constant=_refuse, parse_float=_finite)
         except (ValueError, RecursionError):
             raise FunctionError("The arguments are not JSON.") from None
         mistakes = [mistake.message for mistake in self._function.arguments.iter_errors(arguments)]
@@ -256,3 +257,9 @@ class _Work:
 def _refuse(constant: str) -> NoReturn:
     """Python reads NaN and Infinity, which are no JSON."""
     raise ValueError(constant)
+
+
+def _finite(digits: str) -> float:
+    """What is larger than any number that there is becomes infinite, and could not be told as JSON again."""
+    number = float(digits)
+    return number if math.isfinite(number) else _refuse(digits)
