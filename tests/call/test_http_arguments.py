@@ -29,7 +29,15 @@ PIECES = [
     "．．", "℀", "ß", "\ud800", "\udcff", "'", '"', "<", "admin",
 ]  # fmt: skip
 TEXT = st.text() | st.lists(st.sampled_from(PIECES)).map("".join) | st.text(st.characters())
-VALUE = TEXT | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.lists(TEXT) | st.just({})
+VALUE = (
+    TEXT
+    | st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.lists(TEXT)
+    | st.just({})
+)
 #: The headers of every request; nothing adds another one.
 FIELDS = sorted(
     b"accept accept-encoding authorization connection content-length content-type host user-agent x-value".split()
