@@ -205,7 +205,7 @@ def test_thousands_of_mistakes_are_told_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "note"),
     [
-        ("voise: x\n", "an agent's keys: deepgram, description, extends, "),
+        ("voise: x\n", "an agent's keys: busy, deepgram, description, extends, "),
         ("think: {provder: x}\n", "what may stand in think: context_length, endpoint, "),
         ("functions: [{name: f, http: {ulr: x}}]\n", "what may stand in http: headers, json, method, "),
         ("rehearsals: [{name: x, turns: [{calller: x}]}]\n", "what may stand in turns: agent, caller, "),
