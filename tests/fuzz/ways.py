@@ -37,7 +37,7 @@ from dialplan.facts import Call
 from dialplan.journal.address import Database
 from dialplan.journal.journal import Journal
 from dialplan.metrics import Metrics
-from dialplan.server import phone
+from dialplan.server import streams
 from dialplan.wire import twiml
 from tests.config.test_any_file import assert_told_well, check_of
 from tests.world import AUTH_TOKEN, NUMBER, ScriptedSession, World, project, server_for, speech_service
@@ -349,7 +349,7 @@ async def standing(folder: Path, *, directly: bool = True) -> AsyncIterator[Rubb
     async with AsyncExitStack() as stack:
         log = stack.enter_context(tracebacks())
         stack.enter_context(mock.patch.object(attempts, "PAUSES", (0.0,)))
-        stack.enter_context(mock.patch.object(phone, "START_SECONDS", 2.0))
+        stack.enter_context(mock.patch.object(streams, "START_SECONDS", 2.0))
         stack.enter_context(mock.patch("tests.world.DIRECTLY", directly))
         service = await stack.enter_async_context(speech_service(say))
         metrics = Metrics()

@@ -20,7 +20,7 @@ from dialplan.call.record import End, Entry
 from dialplan.call.session import Session
 from dialplan.call.timing import Timing
 from dialplan.facts import Call
-from dialplan.server import live, phone
+from dialplan.server import live, streams
 from dialplan.wire import twiml
 from tests.server.test_phone import form, parameters, post
 from tests.world import AGENT, AUTH_TOKEN, NUMBER, ScriptedService, ScriptedSession, World, project, server_for
@@ -202,7 +202,7 @@ async def test_a_message_larger_than_any_of_twilios_closes_the_stream(world: Wor
 
 
 async def test_a_stream_that_never_sends_start_is_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(phone, "START_SECONDS", 0.05)
+    monkeypatch.setattr(streams, "START_SECONDS", 0.05)
 
     async with stream(world) as connection:
         await connection.send(CONNECTED)

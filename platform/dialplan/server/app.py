@@ -19,9 +19,11 @@ from dialplan.metrics import Metrics
 from dialplan.server import proof
 from dialplan.server.admission import Admission
 from dialplan.server.environment import Environment
+from dialplan.server.gate import Gate
 from dialplan.server.ledger import Ledger, Memory
 from dialplan.server.live import Live, Records
 from dialplan.server.phone import Phone
+from dialplan.server.streams import Streams
 
 
 @asynccontextmanager
@@ -60,11 +62,12 @@ async def answering(
 
 def application(live: Live) -> Starlette:
     """The ASGI application of a server that answers calls."""
-    phone = Phone(live)
+    gate = Gate(live)
+    phone, streams = Phone(live, gate), Streams(live, gate)
 
     async def agents_stream(websocket: WebSocket) -> None:
         if websocket.url.path in live.dialplan.streams:
-            await phone.bin_stream(websocket)
+            await streams.of_path(websocket)
         else:
             await websocket.close()  # Not accepted: 403.
 
@@ -91,7 +94,7 @@ def application(live: Live) -> Starlette:
             Route("/twilio/voice", phone.voice, methods=["POST"]),
             Route("/twilio/next", phone.next, methods=["POST"]),
             Route("/twilio/status", phone.status, methods=["POST"]),
-            WebSocketRoute("/twilio/stream", phone.stream),
+            WebSocketRoute("/twilio/stream", streams.of_call),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),
