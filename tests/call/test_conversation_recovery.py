@@ -250,6 +250,15 @@ def test_a_service_that_says_nothing_to_a_caller_who_has_spoken_hangs() -> None:
     ]
 
 
+def test_a_caller_who_speaks_for_long_is_listened_to_and_a_cough_is_no_question() -> None:
+    conversation = greeted()
+    conversation.speech_event(UserStartedSpeaking(), 5.0)
+
+    happened = [(now, action) for now, action in ticks(conversation, 70.0) if isinstance(action, Redial)]
+
+    assert happened[0][0] == 65.0
+
+
 def test_a_service_that_answers_does_not_hang_however_long_it_is_quiet_then() -> None:
     conversation = greeted()
     conversation.speech_event(say(Role.USER, "How much is it?"), 6.0)

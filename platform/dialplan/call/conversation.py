@@ -119,7 +119,7 @@ class Conversation:
         self._opening = Opening.GREETING
         self._to_ask: list[str] = []  # As soon as it listens.
         self._asked_of_it = ""  # Comes back as the caller's words, and is none.
-        self._waiting_since: float | None = None  # It owes the caller a sign of life.
+        self._answer_due: float | None = None  # It owes the caller a sign of life, by then.
         self.heard_at = 0.0
         """When audio last came from the caller's side. It passes without a decision, so the session just says when."""
         self._kept_alive_at = 0.0
@@ -169,7 +169,7 @@ class Conversation:
 
     def is_quiet(self, now: float) -> bool:
         """Nobody speaks or waits for an answer, and nothing is at work: another process could carry the call on."""
-        busy = self._running or self._ending or self._waiting_since is not None or not self._listening
+        busy = self._running or self._ending or self._answer_due is not None or not self._listening
         return not busy and self._opened and now >= self._playing_until
 
     @property
@@ -219,7 +219,7 @@ class Conversation:
             self._hold(audio)
             return False
         self._audio_since_mark = True
-        self._waiting_since = None
+        self._answer_due = None
         if self._opening is Opening.NONE:
             self._unsaid = 0
         playing = self._playing_until
@@ -232,8 +232,8 @@ class Conversation:
         """The speech service says something other than audio."""
         if self._over:
             return []
-        if self._waiting_since is not None:
-            self._waiting_since = now
+        if self._answer_due is not None:
+            self._answer_due = max(self._answer_due, now + self._timing.unanswered)
         match event:
             case deepgram.Welcome():
                 return self._welcomed()
@@ -288,7 +288,7 @@ class Conversation:
     def _tell(self, running: _Running, content: str, now: float) -> list[Action]:
         """The model gets the result: as an answer where it waits for one."""
         if not running.orphaned:
-            self._waiting_since = now
+            self._answer_due = now + self._timing.unanswered
             return [Answer(running.request, content)]
         if not self._configured:
             return []  # It is in the history.
@@ -350,9 +350,7 @@ class Conversation:
             return float("inf")
         if not self._listening:
             return self._attempts.due()
-        if self._waiting_since is None or self._running:
-            return float("inf")
-        return self._waiting_since + self._timing.unanswered
+        return float("inf") if self._answer_due is None or self._running else self._answer_due
 
     def _keep_alive_due(self) -> float:
         return max(self.heard_at, self._kept_alive_at) + self._timing.keep_alive
@@ -398,7 +396,7 @@ class Conversation:
         self._to_ask = [GO_ON] if self._audio_since_mark else []
         self._asked_of_it = ""
         self._configured = self._listening = False
-        self._gate_until = self._waiting_since = None
+        self._gate_until = self._answer_due = None
         self._history.unsay(self._unsaid)
         self._unsaid = 0
         if self._ending and self._ending.function_id is None:
@@ -433,7 +431,7 @@ class Conversation:
         return [*recovered, StartListening(), *(self._ask(" ".join(to_ask), now) if to_ask else [])]
 
     def _ask(self, text: str, now: float) -> list[Action]:
-        self._asked_of_it, self._waiting_since = text, now
+        self._asked_of_it, self._answer_due = text, now + self._timing.unanswered
         return [Ask(text)]
 
     # Barge-in.
@@ -443,7 +441,8 @@ class Conversation:
         if interrupted:
             self._opening = Opening.NONE  # That is behind them.
         self._someone_speaks(now)
-        self._waiting_since = now
+        # It answers when the caller has finished; of a cough nothing comes at all.
+        self._answer_due = now + self._timing.turn
         self._gate_until = now + self._timing.gate
         actions = self._cut(now)
         if interrupted:
@@ -497,7 +496,7 @@ class Conversation:
         if role is Role.USER:
             self._gate_until = None
             self._quiet_since, self._asked = now, False
-            self._waiting_since = now
+            self._answer_due = now + self._timing.unanswered
             if content == self._asked_of_it:
                 self._asked_of_it = ""
                 return []
@@ -534,7 +533,7 @@ class Conversation:
     # The model's functions.
 
     def _requests(self, requests: tuple[FunctionCall, ...], now: float) -> list[Action]:
-        self._gate_until = self._waiting_since = None
+        self._gate_until = self._answer_due = None
         actions: list[Action] = []
         for request in requests:
             if request.id not in self._requested and request.id not in self._running:

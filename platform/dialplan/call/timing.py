@@ -15,8 +15,10 @@ class Timing:
     dial: float = 3.0
     """One attempt, from dialling to SettingsApplied."""
     unanswered: float = 20.0
-    """The caller has spoken, and the speech service says nothing at all for so long: it hangs. (Deepgram is known to,
+    """The caller has finished, and the speech service says nothing at all for so long: it hangs. (Deepgram is known to,
     github.com/orgs/deepgram/discussions/1624; while it thinks long, it says so every 5 s.)"""
+    turn: float = 60.0
+    """The caller may speak for so long before the speech service has to say anything."""
     keep_alive: float = 5.0
     """Quiet on our side after which Deepgram is told that we are there (docs: agent-keep-alive; it gives up at 10)."""
     stalled: float = 1.0
