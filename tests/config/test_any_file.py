@@ -254,13 +254,14 @@ def check_of(root: Path, text: str | bytes) -> Loading:
 
 def assert_told_well(loading: Loading) -> None:
     assert loading.dialplan.agents.keys() | set(loading.set_aside) == {"a"}
+    lines_by_file = {file: lines_of(text) for file, text in loading.texts.items()}
     for problem in loading.problems:
         assert problem.code in CODES
         assert problem.message
         if problem.place.file not in loading.texts:
             assert problem.code == "E001"  # It is no text.
             continue
-        place, lines = problem.place, lines_of(loading.texts[problem.place.file])
+        place, lines = problem.place, lines_by_file[problem.place.file]
         assert 1 <= place.line <= place.end_line <= len(lines), problem
         assert 1 <= place.column <= len(lines[place.line - 1]) + 1, problem
         assert (place.line, place.column) <= (place.end_line, place.end_column), problem

@@ -19,7 +19,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from dialplan.words import columns
-from tests.fuzz.mutations import rubbish
+from tests.fuzz.mutations import WAYS, rubbish
 from tests.fuzz.ways import Rubbish, standing
 
 #: Inputs of a way in, before it is the next one's turn.
@@ -32,22 +32,15 @@ CURRENT, HANGS_SECONDS = FAILED / "current", 60
 
 
 class Fuzz:
-    """Feeds a standing server, and counts.
+    """Feeds standing servers, and counts."""
 
-    Args:
-        runner: whose loop the server stands on.
-        target: the server.
-    """
-
-    def __init__(self, runner: asyncio.Runner, target: Rubbish) -> None:
-        self._runner = runner
-        self._target = target
+    def __init__(self) -> None:
         self.fed: Counter[str] = Counter()
-        self.failed: dict[str, list[str]] = {way: [] for way in target.ways}
+        self.failed: dict[str, list[str]] = {way: [] for way in WAYS}
 
-    def turn(self, way: str, number: int) -> None:
-        """Some more inputs for one way in: the same again where the number is."""
-        last = b""
+    def turn(self, runner: asyncio.Runner, target: Rubbish, way: str, number: int) -> bool:
+        """Some more inputs for one way in, the same again where the number is; whether nothing has failed."""
+        last, first = b"", ""
 
         @seed(number + self.fed[way] // TURN)
         @settings(
@@ -60,18 +53,25 @@ class Fuzz:
         )
         @given(data=rubbish(way))
         def feed(data: bytes) -> None:
-            nonlocal last
+            nonlocal last, first
             last = data
             self.fed[way] += 1
             CURRENT.write_bytes(data)
             faulthandler.dump_traceback_later(HANGS_SECONDS, exit=True)
-            self._runner.run(self._target.feed(way, data))
-            faulthandler.cancel_dump_traceback_later()
+            try:
+                runner.run(target.feed(way, data))
+            except Exception as exc:
+                first = first or f"{_kept(way, data)}: {type(exc).__name__}: {str(exc)[:500]}"
+                raise
+            finally:
+                faulthandler.cancel_dump_traceback_later()
 
         try:
             feed()
-        except Exception as exc:  # noqa: BLE001 -- whatever it was, it is told, and the others have their turn
-            self.failed[way].append(f"{_kept(way, last)}: {type(exc).__name__}: {str(exc)[:500]}")
+        except Exception:  # noqa: BLE001 -- whatever it was, it is told, and the others have their turn
+            self.failed[way].append(f"{first}\n  made smaller: {_kept(way, last)}")
+            return False
+        return True
 
 
 def _kept(way: str, data: bytes) -> Path:
@@ -85,15 +85,18 @@ def main(minutes: float, number: int, directly: bool, only: str | None) -> int:
     """Fuzz for so long; 1 where something has failed."""
     print(f"seed {number}, {minutes:g} minutes, sockets {'of picows' if directly else 'of any ASGI server'}")
     FAILED.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
-        stack = AsyncExitStack()
-        fuzz = Fuzz(runner, runner.run(stack.enter_async_context(standing(Path(folder), directly=directly))))
-        before, end, turn = _megabytes(), time.monotonic() + minutes * 60, 0
-        while time.monotonic() < end:
-            way = only or list(fuzz.failed)[turn % len(fuzz.failed)]
-            fuzz.turn(way, number)
-            turn += 1
-        runner.run(stack.aclose())
+    fuzz, turn = Fuzz(), 0
+    before, end = _megabytes(), time.monotonic() + minutes * 60
+    while time.monotonic() < end:
+        # Another server where one has failed: what it has begun may not be over.
+        with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
+            stack = AsyncExitStack()
+            target = runner.run(stack.enter_async_context(standing(Path(folder), directly=directly)))
+            well = True
+            while well and time.monotonic() < end:
+                well = fuzz.turn(runner, target, only or WAYS[turn % len(WAYS)], number)
+                turn += 1
+            runner.run(stack.aclose())
     rows = [(way, str(fuzz.fed[way]), str(len(failed))) for way, failed in fuzz.failed.items()]
     print(*columns([("way in", "inputs", "failed"), *rows]), sep="\n")
     print(f"at most {_megabytes()} MB, {before} of them at the beginning")

@@ -10,6 +10,8 @@ from tests.wire.test_strangers import ANY_JSON, HOSTILE, mutated, places
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 
+WAYS = sorted(path.name for path in CORPUS.iterdir())
+
 #: Bytes that an input may swell to.
 MOST = 300_000
 

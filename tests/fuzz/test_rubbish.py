@@ -8,10 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.mutations import CORPUS, corpus, rubbish
+from tests.fuzz.mutations import WAYS, corpus, rubbish
 from tests.fuzz.ways import Rubbish, standing
-
-WAYS = sorted(path.name for path in CORPUS.iterdir())
 
 #: Those that lead over a stream or the speech service's socket, of which there are two kinds.
 BY_SOCKET = ("http", "stream", "speech")

@@ -218,12 +218,10 @@ def _excerpt(problem: Problem, line: str, mark: Callable[[str], str], paint: Pai
 
 def _window(line: str, column: int) -> tuple[str, int]:
     """The part of a line around a column, and the column in that part."""
-    # One character stands for one, so that the caret stays under its word.
-    line = printable(line, " ")
-    if len(line) <= _WIDTH:
-        return line, column
     start = max(0, min(column - _WIDTH // 2, len(line) - _WIDTH))
-    part = line[start : start + _WIDTH]
+    # One character stands for one, so that the caret stays under its word. Of the part only: a line may be long, and
+    # have many mistakes.
+    part = printable(line[start : start + _WIDTH], " ")
     before, after = "…" if start else "", "…" if start + _WIDTH < len(line) else ""
     return before + part + after, column - start + len(before)
 
