@@ -26,7 +26,7 @@ def syntax_problem(file: str, text: str, exc: yaml.YAMLError) -> Problem:
     except (
         ValueError,
         OverflowError,
-    ):  # It stumbles over numbers that are too large, in `%YAML 9…` and `"\\UFFFFFFFF"`.
+    ):  # A number is too large for it, in `%YAML 9…` or in an escape (`U` and eight F).
         pass
     except yaml.YAMLError as said:
         # It refuses a little more than libyaml does, such as {caller: Really?}, which then is not what is wrong.
