@@ -13,7 +13,7 @@ CORPUS = Path(__file__).parents[1] / "corpus"
 WAYS = sorted(path.name for path in CORPUS.iterdir())
 
 #: Bytes that an input may swell to.
-MOST = 300_000
+MOST = 100_000
 
 #: What means something to one of the ways in.
 HAZARDS: list[bytes] = [

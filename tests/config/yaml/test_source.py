@@ -389,6 +389,8 @@ ANY_TEXT = st.text(st.characters(codec="utf-8"), max_size=60) | st.lists(_HAZARD
 @example("!<")
 @example("a: *")
 @example("- - : -")
+@example('a: "\\UFFFFFFFF"')
+@example("%YAML " + "9" * 5000)
 def test_no_text_raises_or_has_a_problem_without_a_place(text: str) -> None:
     node, problems = read("a.yaml", text)
 

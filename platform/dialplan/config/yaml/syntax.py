@@ -23,6 +23,11 @@ def syntax_problem(file: str, text: str, exc: yaml.YAMLError) -> Problem:
         # The pure Python parser words its errors better than libyaml, and the same on every machine.
         for _ in yaml.parse(text, Loader=yaml.SafeLoader):
             pass
+    except (
+        ValueError,
+        OverflowError,
+    ):  # A number is too large for it, in `%YAML 9…` or in an escape (`U` and eight F).
+        pass
     except yaml.YAMLError as said:
         # It refuses a little more than libyaml does, such as {caller: Really?}, which then is not what is wrong.
         exc = exc if _line(said) < _line(exc) else said
@@ -147,7 +152,7 @@ def _swallowing_quote(text: str, line: int) -> yaml.Mark | None:
             if quoted and token.start_mark.line < token.end_mark.line == line:
                 opened: yaml.Mark = token.start_mark
                 return opened
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, OverflowError):
         pass
     return None
 
@@ -161,7 +166,7 @@ def _still_open(text: str) -> yaml.Mark | None:
                 opened.append(token.start_mark)
             elif isinstance(token, yaml.FlowSequenceEndToken | yaml.FlowMappingEndToken) and opened:
                 opened.pop()
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, OverflowError):
         pass
     return opened[-1] if opened else None
 
