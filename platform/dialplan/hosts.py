@@ -144,8 +144,7 @@ def _plain(host: str) -> str:
 def neighbourhood(host: str) -> str:
     """An IP address; of an IPv6 one its network, since whoever has one of those has all (RFC 6177). Any other text is
     itself."""
-    try:
-        ip = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)
+    address = as_address(host)
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address) if address else host

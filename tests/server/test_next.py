@@ -11,20 +11,11 @@ from dialplan.call import record
 from dialplan.call.history import Recollection
 from dialplan.call.record import End, Entry
 from dialplan.facts import Call
-from dialplan.journal.address import Database
 from dialplan.journal.journal import Journal
-from dialplan.metrics import Metrics
 from dialplan.rehearsal.phone import placed
-from tests.journal.calling import QUICK, began, call_of, tell
+from tests.journal.calling import began, call_of, tell
 from tests.server.test_phone import form, never, post
 from tests.world import AGENT, CALLER, NUMBER, Ear, ScriptedSession, World, project, server_for, speech_service
-
-
-@pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    """The records of all processes; what another one has led is told to it directly."""
-    async with Journal(Database("calls", file=tmp_path / "calls.db"), Metrics(), QUICK) as journal:
-        yield journal
 
 
 @pytest.fixture

@@ -11,11 +11,9 @@ import pytest
 from dialplan.call import record
 from dialplan.call.record import End
 from dialplan.call.session import Session
-from dialplan.journal.address import Database
 from dialplan.journal.journal import Journal
-from dialplan.metrics import Metrics
 from dialplan.server.ledger import Memory
-from tests.journal.calling import QUICK, began, call_of, tell
+from tests.journal.calling import began, call_of, tell
 from tests.server.test_admission import refused, world_of
 from tests.server.test_phone import form, never, parameters, post
 from tests.server.test_streams import closed_with, start, stream
@@ -31,12 +29,6 @@ def forgetful() -> Memory:
             return None if key.startswith("answer") else super().get(key)
 
     return Forgetful()
-
-
-@pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    async with Journal(Database("calls", file=tmp_path / "calls.db"), Metrics(), QUICK) as journal:
-        yield journal
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from dialplan.server.seats import Leave, Seats
 #: calls that call each other, comes from one account; its other calls must live on.
 CALLS_PER_SECOND, CALLS_AT_ONCE = 100.0, 300
 
-
 #: Requests and handshakes that Twilio has not signed, from one address. All callers may come by one, a proxy's, so that
 #: this holds for nothing that is signed.
 STRANGERS_PER_SECOND, STRANGERS_AT_ONCE = 10.0, 100
